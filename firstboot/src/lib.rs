@@ -1,0 +1,1 @@
+//! First boot and the running machine: identity, secrets, tailnet, homes, health.

@@ -1,0 +1,3 @@
+//! First boot and the running machine: identity, secrets, tailnet, homes, health.
+
+fn main() {}

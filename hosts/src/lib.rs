@@ -1,0 +1,12 @@
+//! The site's schema, parsing, merging, match rules, and the types that pass between Landfall's
+//! parts: the manifest of a generation, what the host layer tells the machine, the medium's index,
+//! events and reports. Pure types: nothing here touches a device, spawns a process or reads a clock.
+
+pub mod event;
+pub mod host;
+pub mod machine;
+pub mod manifest;
+pub mod medium;
+pub mod paths;
+pub mod report;
+pub mod rule;

@@ -1,0 +1,116 @@
+//! A generation's manifest: one bootable copy of a host, named by the content of its parts.
+//!
+//! The same type stands on a medium (`landfall/generations/HOST.toml`) and on a machine
+//! (`landfall/generations/N.toml`). Its exact bytes are what is hashed and signed.
+
+use crate::host::{Existing, OnError};
+use crate::rule::Rule;
+use serde::{Deserialize, Serialize};
+
+/// The format that this version writes, and the highest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// One bootable copy of a host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Identifies the site: the first signing key's id, or a hash of the site's name.
+    pub site: String,
+    /// The host's name in the site.
+    pub host: String,
+    /// Profiles that this chain was built for, sorted.
+    pub profiles: Vec<String>,
+    /// Grows with every build that changes something.
+    pub serial: u64,
+    /// Kernel release, as `uname -r` says it.
+    pub kernel_release: String,
+    /// Command line without Landfall's own `landfall.*` words.
+    pub cmdline: String,
+    /// Commit of the site's repo, if it is one and clean.
+    pub site_commit: Option<String>,
+    /// Newest Release date in the lock, seconds since 1970: the clock is never earlier.
+    pub epoch: u64,
+    /// How it is installed.
+    pub install: InstallSpec,
+    /// Signed kernel.
+    pub kernel: BlobRef,
+    /// `initrd` lines in order; microcode, where there is any, is the first.
+    pub initrds: Vec<BlobRef>,
+    /// EFI programs: path on the ESP → content.
+    pub efi: Vec<EfiProgram>,
+    /// Read-only layers, base first.
+    pub layers: Vec<LayerRef>,
+}
+
+/// A file that is named by its content; on an ESP it stands at `landfall/<sha256>/<name>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// `vmlinuz`, `initrd`, `microcode`, `keymap`.
+    pub name: String,
+    /// Hex.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl BlobRef {
+    /// Path on the ESP, with forward slashes and no leading one.
+    pub fn esp_path(&self) -> String {
+        format!("landfall/{}/{}", self.sha256, self.name)
+    }
+}
+
+/// An EFI program at a path that firmware or shim dictates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EfiProgram {
+    /// `EFI/BOOT/BOOTX64.EFI` …
+    pub path: String,
+    /// Hex.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Which step of the chain made a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    /// Debian's base.
+    Base,
+    /// The desktop slot's packages.
+    Desktop,
+    /// All other packages of the site.
+    Packages,
+    /// What a device profile adds.
+    Profile,
+    /// Locales, dconf, hwdb, certificates.
+    Settings,
+    /// Files, users, units.
+    Host,
+}
+
+/// One layer: an EROFS image named by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRef {
+    /// Which step made it.
+    pub kind: LayerKind,
+    /// Hex; the file's name is `<sha256>.erofs`.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What the installer needs to know before it touches a disk.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InstallSpec {
+    /// How the machine is recognised, if it is.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub match_rule: Option<Rule>,
+    /// Which disk.
+    pub disk: Rule,
+    /// What may happen to data on it.
+    pub existing: Existing,
+    /// What to do when it cannot go on.
+    pub on_error: OnError,
+}

@@ -1,0 +1,1 @@
+//! Debian archives: mirrors, signatures, indices, .debs, the tools root and the solver.

@@ -1,0 +1,1 @@
+//! Layers: namespaces, the chain, the neutral tree and its EROFS images.

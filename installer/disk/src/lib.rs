@@ -1,0 +1,1 @@
+//! The one disk layout of media and machines: GPT, ESP, boot entries.

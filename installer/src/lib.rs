@@ -1,0 +1,1 @@
+//! The installer and stage 1: /init of medium and machine.

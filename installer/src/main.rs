@@ -1,0 +1,3 @@
+//! The installer and stage 1: /init of medium and machine.
+
+fn main() {}

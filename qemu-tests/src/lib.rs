@@ -1,0 +1,1 @@
+//! The QEMU harness and one test per promise.
