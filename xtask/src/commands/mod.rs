@@ -1,0 +1,40 @@
+//! The table of subcommands.
+
+mod test;
+mod tidy;
+
+/// What a subcommand returns: an error is printed once, by `main`.
+pub type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// One row of the table.
+pub struct Command {
+    /// What the user types after `cargo xtask`.
+    pub name: &'static str,
+    /// One line for the usage text.
+    pub about: &'static str,
+    /// Takes the arguments after the name.
+    pub run: fn(&[String]) -> Outcome,
+}
+
+/// Every subcommand.
+pub const TABLE: &[Command] = &[
+    Command {
+        name: "test",
+        about: "[--all] [--only NAME] unit tests, lints and the QEMU tests",
+        run: test::run,
+    },
+    Command {
+        name: "tidy",
+        about: "the house rules that no compiler holds",
+        run: tidy::run,
+    },
+];
+
+/// The usage text, made from the table.
+pub fn usage() -> String {
+    let mut text = String::from("usage: cargo xtask COMMAND\n\n");
+    for command in TABLE {
+        text.push_str(&format!("  {:<6} {}\n", command.name, command.about));
+    }
+    text
+}
