@@ -1,1 +1,3 @@
 //! The user's command: check, lock, build, flash and run a site of machines.
+
+pub mod cli;

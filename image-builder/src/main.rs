@@ -1,3 +1,15 @@
-//! The user's command: check, lock, build, flash and run a site of machines.
+//! `landfall`: the user's command.
 
-fn main() {}
+use clap::Parser;
+use landfall::cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.status())
+        }
+    }
+}
