@@ -4,6 +4,7 @@
 
 pub mod event;
 pub mod host;
+pub mod lock;
 pub mod machine;
 pub mod manifest;
 pub mod medium;
