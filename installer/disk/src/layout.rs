@@ -59,17 +59,9 @@ impl Layout {
         let end = (disk_bytes.saturating_sub(TAIL_BYTES)) / ALIGN_BYTES * ALIGN_BYTES;
         let need_bytes = data_start + MACHINE_DATA_MIN_BYTES + TAIL_BYTES;
         if disk_bytes < need_bytes {
-            return Err(DiskError::TooSmall {
-                disk_bytes,
-                need_bytes,
-            });
+            return Err(DiskError::TooSmall { disk_bytes, need_bytes });
         }
-        Ok(Self::with(
-            sector_bytes,
-            disk_bytes,
-            MACHINE_ESP_BYTES,
-            end - data_start,
-        ))
+        Ok(Self::with(sector_bytes, disk_bytes, MACHINE_ESP_BYTES, end - data_start))
     }
 
     /// The layout of a medium, as small as its content allows; sizes are rounded up to 1 MiB.
@@ -81,25 +73,10 @@ impl Layout {
     }
 
     fn with(sector_bytes: u32, disk_bytes: u64, esp_bytes: u64, data_bytes: u64) -> Self {
-        let bios = Extent {
-            start_bytes: ALIGN_BYTES,
-            len_bytes: BIOS_BYTES,
-        };
-        let esp = Extent {
-            start_bytes: bios.end_bytes(),
-            len_bytes: esp_bytes,
-        };
-        let data = Extent {
-            start_bytes: esp.end_bytes(),
-            len_bytes: data_bytes,
-        };
-        Self {
-            sector_bytes,
-            disk_bytes,
-            bios,
-            esp,
-            data,
-        }
+        let bios = Extent { start_bytes: ALIGN_BYTES, len_bytes: BIOS_BYTES };
+        let esp = Extent { start_bytes: bios.end_bytes(), len_bytes: esp_bytes };
+        let data = Extent { start_bytes: esp.end_bytes(), len_bytes: data_bytes };
+        Self { sector_bytes, disk_bytes, bios, esp, data }
     }
 }
 

@@ -1,1 +1,30 @@
 //! The one disk layout of media and machines: GPT, ESP, boot entries.
+//!
+//! Used by the image builder and by the installer. Nothing here opens a device, runs a tool or
+//! decides whether a disk may be written: callers hand in what is open and already decided.
+
+mod device;
+mod edges;
+mod entry;
+mod error;
+mod esp;
+pub mod guid;
+mod layout;
+mod marker;
+mod read;
+pub mod types;
+mod write;
+
+pub use device::Disk;
+pub use entry::{
+    BootEntry, ENTRIES, LOADER_CONF, TRIES, machine_entry_path, machine_loader_conf, medium_loader_conf,
+};
+pub use error::{DiskError, Result};
+pub use esp::{EspFile, EspTree, LABEL, Source, write_esp};
+pub use layout::{
+    ALIGN_BYTES, BIOS_BYTES, Extent, Layout, MACHINE_DATA_MIN_BYTES, MACHINE_ESP_BYTES, MEDIUM_ESP_MIN_BYTES,
+    MIB, TAIL_BYTES,
+};
+pub use marker::{InstallId, Marker, Phase};
+pub use read::{Entry, Gpt, MbrEntry, TableSeen, read_table};
+pub use write::{Guids, Old, set_marker, write_new};

@@ -48,7 +48,7 @@ impl FromStr for InstallId {
 
     fn from_str(text: &str) -> Result<Self> {
         let plain = |c: &u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != 16 || !text.as_bytes().iter().all(|c| plain(c)) {
+        if text.len() != 16 || !text.as_bytes().iter().all(plain) {
             return Err(DiskError::BadText {
                 what: "an install id",
                 why: format!("{text:?} is not 16 lower-case hex digits"),
@@ -76,10 +76,7 @@ impl Marker {
         let phase = [Phase::Installing, Phase::Keeping, Phase::Done]
             .into_iter()
             .find(|phase| phase.word() == word)?;
-        Some(Self {
-            phase,
-            id: id.parse().ok()?,
-        })
+        Some(Self { phase, id: id.parse().ok()? })
     }
 }
 
@@ -96,10 +93,7 @@ mod tests {
     #[test]
     fn every_phase_goes_there_and_back_and_fits() {
         for phase in [Phase::Installing, Phase::Keeping, Phase::Done] {
-            let marker = Marker {
-                phase,
-                id: InstallId([0, 1, 2, 0xab, 4, 5, 6, 0xff]),
-            };
+            let marker = Marker { phase, id: InstallId([0, 1, 2, 0xab, 4, 5, 6, 0xff]) };
             let name = marker.to_string();
             assert!(name.len() <= NAME_UNITS, "{name}");
             assert_eq!(Marker::parse(&name), Some(marker));
