@@ -1,0 +1,101 @@
+use super::*;
+
+fn root_of_this_computer(scratch: &Path) -> Option<(Sandbox, RootDirs)> {
+    let sandbox = Sandbox::new(1_700_000_000, scratch).ok()?;
+    let upper = scratch.join("upper");
+    std::fs::create_dir(&upper).unwrap();
+    Some((sandbox, RootDirs { lower: vec!["/".into()], upper: Some(upper) }))
+}
+
+fn shell(script: &str) -> RootCommand {
+    RootCommand {
+        argv: ["sh", "-c", script].map(Into::into).to_vec(),
+        capture: true,
+        ..RootCommand::default()
+    }
+}
+
+/// A run of `true`, or the reason why this computer has no sandbox: then the test says so, loudly.
+fn usable(sandbox: &Sandbox, dirs: &RootDirs) -> bool {
+    match sandbox.run(dirs, shell("true")) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("SKIPPED: no namespaces on this computer: {error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn a_program_sees_its_root_and_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some((sandbox, dirs)) = root_of_this_computer(scratch.path()) else {
+        eprintln!("SKIPPED: this test needs root or a user namespace");
+        return;
+    };
+    if !usable(&sandbox, &dirs) {
+        return;
+    }
+    let script = "echo $$ $LC_ALL $TZ $SOURCE_DATE_EPOCH $(umask) $(hostname); env | grep -c ^SECRET; \
+        ls /proc | grep -c '^[0-9]*$' ; ls /tmp; touch /made; ls /dev; cat /proc/net/dev | wc -l";
+    let output = String::from_utf8(sandbox.run(&dirs, shell(script)).unwrap()).unwrap();
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(lines[0].ends_with("C.UTF-8 UTC 1700000000 0022 localhost"), "{output}");
+    assert_eq!(lines[1], "0");
+    assert!(output.contains("urandom") && !output.contains("vda") && !output.contains("sda"), "{output}");
+    assert!(scratch.path().join("upper/made").exists());
+    assert!(!Path::new("/made").exists());
+    let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "mount points and work directories are gone: {left:?}");
+}
+
+#[test]
+fn a_failure_brings_the_tail_of_the_log() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some((sandbox, dirs)) = root_of_this_computer(scratch.path()) else {
+        eprintln!("SKIPPED: this test needs root or a user namespace");
+        return;
+    };
+    if !usable(&sandbox, &dirs) {
+        return;
+    }
+    let error = sandbox.run(&dirs, shell("echo the reason >&2; exit 7")).unwrap_err().to_string();
+    assert!(error.contains("exit status 7") && error.contains("the reason"), "{error}");
+    let error = sandbox.run(&dirs, shell("kill -9 $$")).unwrap_err().to_string();
+    assert!(error.contains("signal 9"), "{error}");
+    let missing = RootCommand { argv: vec!["no-such-program".into()], ..RootCommand::default() };
+    let error = sandbox.run(&dirs, missing).unwrap_err().to_string();
+    assert!(error.contains("starting the program"), "{error}");
+}
+
+#[test]
+fn binds_are_read_only_unless_asked() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some((sandbox, dirs)) = root_of_this_computer(scratch.path()) else {
+        eprintln!("SKIPPED: this test needs root or a user namespace");
+        return;
+    };
+    if !usable(&sandbox, &dirs) {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("a"), "seen").unwrap();
+    for (writable, wanted) in [(false, "seen no\n"), (true, "seen yes\n")] {
+        let mut command = shell("echo $(cat /run/x/a) $(touch /run/x/b 2>/dev/null && echo yes || echo no)");
+        command.binds = vec![Bind { source: outside.path().into(), target: "/run/x".into(), writable }];
+        let output = sandbox.run(&dirs, command).unwrap();
+        assert_eq!(String::from_utf8(output).unwrap(), wanted);
+    }
+}
+
+#[test]
+fn overlay_options_escape_what_would_split_them() {
+    let text = overlay_options(
+        &["/a:b".into(), "/c,d".into()],
+        Path::new("/u"),
+        Path::new("/w"),
+        Mode::UserNamespace,
+    );
+    assert!(text.starts_with("lowerdir=/a\\:b:/c\\,d,upperdir=/u,workdir=/w,"), "{text}");
+    assert!(text.ends_with(",volatile,userxattr"), "{text}");
+}
