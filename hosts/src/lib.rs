@@ -11,3 +11,5 @@ pub mod medium;
 pub mod paths;
 pub mod report;
 pub mod rule;
+pub mod signature;
+pub mod site;

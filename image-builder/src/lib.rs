@@ -1,3 +1,5 @@
 //! The user's command: check, lock, build, flash and run a site of machines.
 
 pub mod cli;
+pub mod secrets;
+pub mod signing;
