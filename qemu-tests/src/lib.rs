@@ -1,1 +1,15 @@
-//! The QEMU harness and one test per promise.
+//! The QEMU harness: guests, images, a loopback tailnet, and the rehearsal that `cargo xtask run` prints.
+//!
+//! It drives the same binaries that a person uses and asserts on reports, disk bytes and console
+//! sentinels; no product code lives here.
+
+pub mod error;
+pub mod guest;
+pub mod http;
+pub mod image;
+pub mod pipe;
+pub mod process;
+pub mod tailnet;
+pub mod tools;
+
+pub use error::{Error, Result};
