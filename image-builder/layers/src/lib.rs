@@ -2,3 +2,4 @@
 
 pub mod sandbox;
 mod sys;
+pub mod tree;
