@@ -6,7 +6,7 @@ use std::path::Path;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a step of the harness failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// The system refused something.
     #[error("{doing}: {source}")]
@@ -47,6 +47,13 @@ pub enum Error {
     /// An answer or a file is not what it must be.
     #[error("{0}")]
     Unexpected(String),
+}
+
+/// What a test that unwraps prints: the words, with their lines.
+impl std::fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{self}")
+    }
 }
 
 impl Error {

@@ -220,7 +220,7 @@ fn quoted(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-fn firmware() -> Result<(&'static str, &'static str)> {
+pub(super) fn firmware() -> Result<(&'static str, &'static str)> {
     let found =
         FIRMWARE.iter().find(|(code, variables)| Path::new(code).exists() && Path::new(variables).exists());
     found.copied().ok_or_else(|| Error::Missing {

@@ -1,16 +1,17 @@
-//! Whether KVM runs guests here. A `/dev/kvm` that opens proves nothing: nested and filtered ones create
-//! a machine and then fail to run it, so a guest of ten bytes is booted first.
+//! Whether KVM runs guests here. A `/dev/kvm` that opens proves nothing: nested and filtered ones create a machine
+//! and even run a boot sector, and then no kernel boots. So the firmware that tests use must come up in it first.
 
+use super::config::firmware;
 use crate::process::Daemon;
 use crate::tools;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// `mov dx, 0xf4; mov al, 0x10; out dx, al; hlt; jmp $-1` at the start of a boot sector.
-const PROGRAM: &[u8] = &[0xba, 0xf4, 0x00, 0xb0, 0x10, 0xee, 0xf4, 0xeb, 0xfd];
-/// isa-debug-exit ends QEMU with `value << 1 | 1`.
-const EXPECTED: &str = "exit status: 33";
+/// What OVMF says when it has gone through real, protected, long and system management mode on all processors.
+const FIRMWARE_IS_UP: &str = "BdsDxe";
+/// KVM brings the firmware up in 2 to 4 seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// QEMU's acceleration and processor. Nehalem: under TCG, newer models made programs die in AVX2 code.
 pub fn acceleration() -> &'static [&'static str] {
@@ -23,28 +24,31 @@ pub fn acceleration() -> &'static [&'static str] {
 }
 
 fn kvm_works() -> bool {
-    Path::new("/dev/kvm").exists() && boot_sector_runs().unwrap_or(false)
+    Path::new("/dev/kvm").exists() && firmware_comes_up().unwrap_or(false)
 }
 
-fn boot_sector_runs() -> Option<bool> {
+fn firmware_comes_up() -> Option<bool> {
     let folder = tempfile::tempdir().ok()?;
-    let image = folder.path().join("sector");
-    let mut sector = PROGRAM.to_vec();
-    sector.resize(510, 0);
-    sector.extend([0x55, 0xaa]);
-    std::fs::write(&image, sector).ok()?;
+    let (code, template) = firmware().ok()?;
+    let (variables, serial) = (folder.path().join("vars"), folder.path().join("serial"));
+    std::fs::copy(template, &variables).ok()?;
+    let words = [
+        "-accel kvm -cpu host -smp 2 -machine q35,smm=on -m 512 -nodefaults -display none -no-reboot"
+            .to_owned(),
+        "-global driver=cfi.pflash01,property=secure,value=on".to_owned(),
+        format!("-drive if=pflash,format=raw,unit=0,readonly=on,file={code}"),
+        format!("-drive if=pflash,format=raw,unit=1,file={}", variables.display()),
+        format!("-serial file:{}", serial.display()),
+    ];
+    let words: Vec<String> = words.iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect();
     let qemu = tools::find("qemu-system-x86_64")?;
-    let words = ["-accel", "kvm", "-cpu", "host", "-nodefaults", "-display", "none", "-no-reboot"];
-    let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    words.extend(["-device".into(), "isa-debug-exit,iobase=0xf4,iosize=4".into()]);
-    words.extend(["-drive".into(), format!("if=ide,format=raw,readonly=off,file={}", image.display())]);
     let mut guest = Daemon::start(&qemu, &words, &folder.path().join("log")).ok()?;
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(10) {
-        if let Some(ended) = guest.ended() {
-            return Some(ended.to_string().contains(EXPECTED));
+    while start.elapsed() < PATIENCE && guest.ended().is_none() {
+        if super::serial::read(&serial).contains(FIRMWARE_IS_UP) {
+            return Some(true);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(100));
     }
-    None
+    Some(false)
 }

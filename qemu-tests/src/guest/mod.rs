@@ -41,7 +41,11 @@ impl Guest {
         let said = folder.path().join("qemu.log");
         let started = Instant::now();
         let mut qemu = Daemon::start(&qemu, &arguments, &said)?;
-        let qmp = qmp::Qmp::connect(&sockets.qmp, &mut qemu)?;
+        let qmp = qmp::Qmp::connect(&sockets.qmp, &mut qemu).map_err(|error| {
+            // QEMU listens before it has read all its options; what it said of them is the better error.
+            std::thread::sleep(Duration::from_millis(300));
+            qemu.ended().unwrap_or(error)
+        })?;
         let serial = serial::Serial::new(&log, &sockets.serial);
         let agent = agent::Agent::new(&sockets.agent);
         Ok(Self { qemu, qmp, serial, agent, log, started, _folder: folder })

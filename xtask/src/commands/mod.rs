@@ -1,5 +1,7 @@
 //! The table of subcommands.
 
+mod dist;
+mod pipe;
 mod test;
 mod tidy;
 
@@ -20,14 +22,12 @@ pub struct Command {
 pub const TABLE: &[Command] = &[
     Command {
         name: "test",
-        about: "[--all] [--only NAME] unit tests, lints and the QEMU tests",
+        about: "[--all] [--only NAME] lints, unit tests and the QEMU tests",
         run: test::run,
     },
-    Command {
-        name: "tidy",
-        about: "the house rules that no compiler holds",
-        run: tidy::run,
-    },
+    Command { name: "dist", about: "the three programs as they are shipped, in target/dist", run: dist::run },
+    Command { name: "tidy", about: "the house rules that no compiler holds", run: tidy::run },
+    Command { name: "pipe", about: "PORT  what QEMU forks per connection of a guest", run: pipe::run },
 ];
 
 /// The usage text, made from the table.

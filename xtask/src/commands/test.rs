@@ -6,15 +6,7 @@ use crate::workspace::cargo;
 /// Runs everything that a change must pass.
 pub fn run(_arguments: &[String]) -> Outcome {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     super::tidy::run(&[])?;
     cargo(&["test", "--workspace", "--locked"])
 }

@@ -21,11 +21,8 @@ pub fn find(text: &str) -> Vec<Function> {
             continue;
         }
         let rest = &code[offset + 3..];
-        let name: String = rest
-            .trim_start()
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
+        let name: String =
+            rest.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if name.is_empty() {
             continue;
         }
@@ -72,11 +69,7 @@ fn blank_literals(text: &str) -> String {
             continue;
         }
         let end = (at + length).min(characters.len());
-        out.extend(
-            characters[at..end]
-                .iter()
-                .map(|c| if *c == '\n' { '\n' } else { ' ' }),
-        );
+        out.extend(characters[at..end].iter().map(|c| if *c == '\n' { '\n' } else { ' ' }));
         at = end;
     }
     out
@@ -98,9 +91,7 @@ fn literal_length(rest: &[char], before: Option<char>) -> usize {
 }
 
 fn until(rest: &[char], from: usize, end: &[char]) -> usize {
-    (from..rest.len())
-        .find(|at| rest[*at..].starts_with(end))
-        .map_or(rest.len(), |at| at + end.len())
+    (from..rest.len()).find(|at| rest[*at..].starts_with(end)).map_or(rest.len(), |at| at + end.len())
 }
 
 fn raw_string(rest: &[char], prefix: usize) -> usize {
@@ -132,14 +123,7 @@ mod tests {
     #[test]
     fn counts_from_fn_to_the_closing_brace() {
         let text = "// fn no() {\nfn yes(\n    a: [u8; 3],\n) {\n    let s = \"}\";\n    let c = '}';\n}\n";
-        assert_eq!(
-            find(text),
-            [Function {
-                name: "yes".into(),
-                line: 2,
-                lines: 6
-            }]
-        );
+        assert_eq!(find(text), [Function { name: "yes".into(), line: 2, lines: 6 }]);
     }
 
     #[test]

@@ -61,77 +61,44 @@ fn tracked(root: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
         .output()
         .map_err(|error| format!("listing the tracked files with git: {error}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "listing the tracked files: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-        .into());
+        return Err(format!("listing the tracked files: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     let names = String::from_utf8_lossy(&output.stdout);
-    Ok(names
-        .split('\0')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect())
+    Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 fn required(files: &[String]) -> Vec<Complaint> {
-    let missing = REQUIRED
-        .iter()
-        .filter(|name| !files.iter().any(|file| file == *name));
+    let missing = REQUIRED.iter().filter(|name| !files.iter().any(|file| file == *name));
     missing
-        .map(|name| Complaint {
-            file: (*name).to_owned(),
-            line: 0,
-            text: "is not tracked: add it".into(),
-        })
+        .map(|name| Complaint { file: (*name).to_owned(), line: 0, text: "is not tracked: add it".into() })
         .collect()
 }
 
 fn rust_file(file: &str, text: &str) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let mut complain = |line: usize, text: String| {
-        complaints.push(Complaint {
-            file: file.to_owned(),
-            line,
-            text,
-        })
-    };
+    let mut complain =
+        |line: usize, text: String| complaints.push(Complaint { file: file.to_owned(), line, text });
     let lines = text.lines().count();
     if lines >= MAX_FILE_LINES {
-        complain(
-            lines,
-            format!("{lines} lines: split the file below {MAX_FILE_LINES}"),
-        );
+        complain(lines, format!("{lines} lines: split the file below {MAX_FILE_LINES}"));
     }
     if file.ends_with("src/main.rs") && lines > MAX_MAIN_LINES {
-        complain(
-            lines,
-            format!("main.rs has {lines} lines: move all but the call below {MAX_MAIN_LINES}"),
-        );
+        complain(lines, format!("main.rs has {lines} lines: move all but the call below {MAX_MAIN_LINES}"));
     }
     for function in functions::find(text) {
         if function.lines >= MAX_FUNCTION_LINES {
-            let what = format!(
-                "fn {} has {} lines: below {MAX_FUNCTION_LINES}",
-                function.name, function.lines
-            );
+            let what =
+                format!("fn {} has {} lines: below {MAX_FUNCTION_LINES}", function.name, function.lines);
             complain(function.line, what);
         }
     }
     let quarantined = file.contains("/sys/");
     for (index, line) in text.lines().enumerate() {
         if line.trim_start().starts_with("#![allow(unsafe_code") && !quarantined {
-            complain(
-                index + 1,
-                "unsafe code is allowed in sys/ folders alone: move it there".into(),
-            );
+            complain(index + 1, "unsafe code is allowed in sys/ folders alone: move it there".into());
         }
         if line.trim_start().starts_with("#[allow(unsafe_code") {
-            complain(
-                index + 1,
-                "allow unsafe code for a whole file in sys/, never for one item".into(),
-            );
+            complain(index + 1, "allow unsafe code for a whole file in sys/, never for one item".into());
         }
     }
     complaints

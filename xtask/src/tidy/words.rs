@@ -7,11 +7,7 @@ use std::process::Command;
 
 /// The forbidden words of this computer.
 pub fn forbidden(root: &Path) -> Vec<String> {
-    let mut words: Vec<String> = apt_uris()
-        .iter()
-        .chain(&go_proxies())
-        .filter_map(|uri| host(uri))
-        .collect();
+    let mut words: Vec<String> = apt_uris().iter().chain(&go_proxies()).filter_map(|uri| host(uri)).collect();
     words.retain(|word| !is_public(word));
     // A path of two parts or more is this computer's; "/src" alone would be a word of any text.
     if root.components().count() > 2 {
@@ -27,14 +23,9 @@ pub fn scan(file: &str, text: &str, words: &[String]) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for (index, line) in text.lines().enumerate() {
         for word in words.iter().filter(|word| line.contains(word.as_str())) {
-            let text = format!(
-                "names {word}, which belongs to this computer: read it from the settings instead"
-            );
-            complaints.push(Complaint {
-                file: file.to_owned(),
-                line: index + 1,
-                text,
-            });
+            let text =
+                format!("names {word}, which belongs to this computer: read it from the settings instead");
+            complaints.push(Complaint { file: file.to_owned(), line: index + 1, text });
         }
     }
     complaints
@@ -42,37 +33,23 @@ pub fn scan(file: &str, text: &str, words: &[String]) -> Vec<Complaint> {
 
 /// Names that any computer may have and the mirror table must have.
 fn is_public(host: &str) -> bool {
-    let country = host
-        .strip_prefix("ftp.")
-        .and_then(|rest| rest.strip_suffix(".debian.org"));
+    let country = host.strip_prefix("ftp.").and_then(|rest| rest.strip_suffix(".debian.org"));
     country.is_some() || ["security.debian.org", "pkgs.tailscale.com", "localhost"].contains(&host)
 }
 
 fn apt_uris() -> Vec<String> {
     let folder = Path::new("/etc/apt/sources.list.d");
-    let listed = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    let mut files: Vec<_> = listed
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|end| end == "sources" || end == "list")
-        })
-        .collect();
+    let listed = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> =
+        listed.filter(|path| path.extension().is_some_and(|end| end == "sources" || end == "list")).collect();
     files.push("/etc/apt/sources.list".into());
-    let texts = files
-        .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok());
+    let texts = files.iter().filter_map(|path| std::fs::read_to_string(path).ok());
     texts.flat_map(|text| uris(&text)).collect()
 }
 
 /// Everything that looks like a URI outside comments.
 fn uris(text: &str) -> Vec<String> {
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
     lines
         .flat_map(|line| line.split_whitespace())
         .filter(|word| word.contains("://"))
