@@ -1,3 +1,29 @@
-//! Debian archives: mirrors, signatures, indices, .debs, the tools root and the solver.
+//! Debian archives: mirrors, signatures, indices, `.deb`s, the tools root and the solver.
+//!
+//! The way of a package: [`mirrors`] says where archives are; [`archive`] verifies a suite's
+//! InRelease ([`openpgp`], [`release`]) and reads its indices ([`packages`]); [`resolve`] lets
+//! apt itself, from the tools root ([`tools`]), choose what each layer adds and writes that to the
+//! lock; [`store`] brings the locked files into the cache ([`fetch`]); [`deb`] reads them.
+//!
+//! Nothing here runs a package's script.
 
+pub mod archive;
+pub mod cache;
+pub mod clock;
+pub mod deb;
+pub mod deb822;
+pub mod error;
+pub mod fetch;
+pub mod hash;
+pub mod initramfs;
+pub mod keys;
+pub mod mirrors;
+pub mod openpgp;
+pub mod packages;
+pub mod release;
 pub mod run;
+pub mod store;
+pub mod tools;
+pub mod version;
+
+pub use error::{Error, Result};

@@ -1,0 +1,118 @@
+//! Dates of archives, as seconds since 1970 in UTC.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixSeconds(pub i64);
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl UnixSeconds {
+    /// This computer's clock.
+    #[must_use]
+    pub fn now() -> Self {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+        Self(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+
+    /// Reads the form of a Release file: `Sat, 12 Sep 2026 07:55:41 UTC`
+    /// (Debian's wiki, DebianRepository/Format, "Date, Valid-Until"; RFC 2822 with a zone that is
+    /// UTC, Z, GMT or +0000).
+    #[must_use]
+    pub fn parse_release(text: &str) -> Option<Self> {
+        let rest = text.split_once(',').map_or(text, |(_, rest)| rest);
+        let mut words = rest.split_whitespace();
+        let day: i64 = words.next()?.parse().ok()?;
+        let month = words.next()?;
+        let month = 1 + i64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()?;
+        let year: i64 = words.next()?.parse().ok()?;
+        let mut clock = words.next()?.split(':').map(str::parse::<i64>);
+        let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+        let zone = words.next()?;
+        let sane = (1970..=9999).contains(&year)
+            && (1..=31).contains(&day)
+            && (0..24).contains(&hour)
+            && (0..60).contains(&minute)
+            && (0..=60).contains(&second)
+            && matches!(zone, "UTC" | "GMT" | "Z" | "+0000")
+            && clock.next().is_none()
+            && words.next().is_none();
+        sane.then(|| Self(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second))
+    }
+}
+
+/// RFC 3339 in UTC.
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, clock) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
+        let (year, month, day) = civil_from_days(days);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+            clock / 3600,
+            clock / 60 % 60,
+            clock % 60
+        )
+    }
+}
+
+/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// The same page, civil_from_days.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UnixSeconds;
+
+    #[test]
+    fn a_release_date_goes_both_ways() {
+        for (text, seconds, shown) in [
+            ("Sat, 12 Sep 2026 07:55:41 UTC", 1_789_199_741, "2026-09-12T07:55:41Z"),
+            ("Thu, 29 Feb 2024 00:00:00 +0000", 1_709_164_800, "2024-02-29T00:00:00Z"),
+            ("Thu, 1 Jan 1970 00:00:00 UTC", 0, "1970-01-01T00:00:00Z"),
+        ] {
+            let parsed = UnixSeconds::parse_release(text).expect(text);
+            assert_eq!(parsed.0, seconds, "{text}");
+            assert_eq!(parsed.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_dates() {
+        for text in [
+            "",
+            "yesterday",
+            "Sat, 12 Sep 2026",
+            "Sat, 12 Sep 2026 07:55:41 CET",
+            "Sat, 32 Sep 2026 07:55:41 UTC",
+            "Sat, 12 Foo 2026 07:55:41 UTC",
+            "Sat, 12 Sep 2026 25:00:00 UTC",
+            "Sat, 12 Sep 99999999999 07:55:41 UTC",
+        ] {
+            assert_eq!(UnixSeconds::parse_release(text), None, "{text}");
+        }
+    }
+}

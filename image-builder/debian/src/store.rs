@@ -1,0 +1,160 @@
+//! From the lock to files: where each origin's packages are, and having them in the cache.
+
+use crate::archive::Found;
+use crate::cache::{Cache, replace_file};
+use crate::error::{Error, Result};
+use crate::fetch::{Download, Fetcher};
+use crate::initramfs;
+use landfall_hosts::event::Progress;
+use landfall_hosts::lock::{Lock, LockedPackage, PackageKey};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Origin of Debian's archive in the lock.
+pub const DEBIAN: &str = "debian";
+/// Origin of Debian's security archive.
+pub const SECURITY: &str = "security";
+/// Origin of single `.deb`s (`[debs.NAME]`).
+pub const SINGLE: &str = "deb";
+/// Origin of the package that this program brings itself.
+pub const BUILT_IN: &str = "landfall";
+
+/// Where origins are today: base URIs by the lock's names, and URLs of single packages.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    /// Origin → base URI.
+    pub bases: BTreeMap<String, String>,
+    /// Name in `[debs]` → URL.
+    pub singles: BTreeMap<String, String>,
+}
+
+/// Packages in the cache.
+pub struct Store<'a> {
+    /// The cache.
+    pub cache: &'a Cache,
+    /// How files come.
+    pub fetcher: &'a Fetcher,
+    /// Where they come from.
+    pub origins: &'a Origins,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+}
+
+/// What the lock says of a package that an archive has.
+pub(crate) fn locked(found: &Found<'_>) -> Result<LockedPackage> {
+    let pooled = found.pooled()?;
+    Ok(LockedPackage {
+        origin: found.suite.repository.origin.clone(),
+        path: pooled.path,
+        size: pooled.size,
+        sha256: pooled.sha256,
+    })
+}
+
+impl Store<'_> {
+    /// The files of these packages, every one checked against the lock; fetched where the cache
+    /// lacks them. `what` names them to whoever watches.
+    ///
+    /// # Errors
+    /// If one cannot be had; a package that the mirror dropped names the remedy.
+    pub fn provide<'k>(
+        &self,
+        what: &str,
+        lock: &Lock,
+        keys: impl Iterator<Item = &'k PackageKey>,
+    ) -> Result<BTreeMap<PackageKey, PathBuf>> {
+        let mut files = BTreeMap::new();
+        let mut downloads = Vec::new();
+        for key in keys {
+            let package = lock
+                .packages
+                .get(key)
+                .ok_or_else(|| Error::parse("the lock", format!("it does not describe {key}")))?;
+            let file = self.cache.deb(&package.sha256);
+            files.insert(key.clone(), file.clone());
+            if package.origin == BUILT_IN {
+                self.built_in(key, package)?;
+                continue;
+            }
+            let url = self.url(key, package)?;
+            downloads.push(Download { url, to: file, size: package.size, sha256: package.sha256.clone() });
+        }
+        self.fetcher.all(what, &downloads, self.progress).map_err(|error| gone(lock, error, &downloads))?;
+        Ok(files)
+    }
+
+    fn url(&self, key: &PackageKey, package: &LockedPackage) -> Result<String> {
+        let unknown = |what: String| {
+            Error::parse(
+                "the lock",
+                format!(
+                    "{key} comes from {what}, which the site does not declare any more; declare it again, or run `landfall lock`"
+                ),
+            )
+        };
+        if package.origin == SINGLE {
+            return self
+                .origins
+                .singles
+                .get(&package.path)
+                .cloned()
+                .ok_or_else(|| unknown(format!("[debs.{}]", package.path)));
+        }
+        let base = self
+            .origins
+            .bases
+            .get(&package.origin)
+            .ok_or_else(|| unknown(format!("[apt.{}]", package.origin)))?;
+        Ok(format!("{base}/{}", escaped(&package.path)))
+    }
+
+    /// Our own package is constant, so it is written rather than fetched.
+    fn built_in(&self, key: &PackageKey, package: &LockedPackage) -> Result<()> {
+        let bytes = initramfs::deb();
+        if crate::hash::sha256(&bytes) != package.sha256 {
+            return Err(Error::Untrusted {
+                what: key.to_string(),
+                reason: "the lock was made by a landfall that brings another version of it".into(),
+                remedy: format!("run `landfall lock --update {}`", key.name),
+            });
+        }
+        let file = self.cache.deb(&package.sha256);
+        if std::fs::read(&file).is_ok_and(|kept| kept == bytes) {
+            return Ok(());
+        }
+        replace_file(&file, &bytes)
+    }
+}
+
+/// Pool paths hold `+`, `~` and `:`, which some servers want escaped (RFC 3986, 3.3 allows them
+/// plain; `%` and blanks it does not).
+fn escaped(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'+' | b'~' | b':' | b'=' | b'@' | b',' => out.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// A file that a mirror dropped is a package that moved on: says so, with the remedy.
+fn gone(lock: &Lock, error: Error, downloads: &[Download]) -> Error {
+    let Error::Fetch { url, reason, .. } = &error else { return error };
+    if !error.is_missing() {
+        return error;
+    }
+    let sha256 = downloads.iter().find(|download| download.url == *url).map(|download| &download.sha256);
+    let key = lock.packages.iter().find(|(_, package)| Some(&package.sha256) == sha256).map(|(key, _)| key);
+    match key {
+        Some(key) => Error::Gone {
+            package: key.to_string(),
+            name: key.name.clone(),
+            url: url.clone(),
+            reason: reason.clone(),
+        },
+        None => error,
+    }
+}
