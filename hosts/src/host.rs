@@ -256,12 +256,7 @@ pub struct Firewall {
 
 impl Default for Firewall {
     fn default() -> Self {
-        Self {
-            enable: true,
-            trust: BTreeSet::new(),
-            tcp: BTreeSet::new(),
-            udp: BTreeSet::new(),
-        }
+        Self { enable: true, trust: BTreeSet::new(), tcp: BTreeSet::new(), udp: BTreeSet::new() }
     }
 }
 
@@ -474,11 +469,7 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self {
-            units: BTreeSet::new(),
-            network: true,
-            timeout: 300,
-        }
+        Self { units: BTreeSet::new(), network: true, timeout: 300 }
     }
 }
 

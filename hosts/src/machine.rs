@@ -103,3 +103,25 @@ pub struct MachineHome {
     /// dconf directory → key → value.
     pub dconf: BTreeMap<String, BTreeMap<String, toml::Value>>,
 }
+
+/// What stage 1 tells user space about this boot: `/run/landfall/boot.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BootInfo {
+    /// 1.
+    pub format: u32,
+    /// `boot`, or `try` for a host that runs from the medium.
+    pub mode: String,
+    /// Number of the generation; none when it runs from the medium.
+    pub generation: Option<u64>,
+    /// PARTUUID of the data partition.
+    pub data: Option<String>,
+    /// PARTUUID of the ESP on the same disk.
+    pub esp: Option<String>,
+    /// Device node of the whole disk.
+    pub disk: Option<String>,
+    /// The boot loader's id of the entry, `landfall-1.conf`.
+    pub entry: Option<String>,
+    /// `LoaderBootCountPath` before anything could bless it; none where the entry is not counted.
+    pub boot_count_path: Option<String>,
+}

@@ -1,0 +1,218 @@
+//! A site: the folder of host definitions that a person writes. Loading reads every file once;
+//! resolving merges the files of one host; checking tells everything that is wrong, at once.
+
+pub mod check;
+pub mod finish;
+pub mod graph;
+pub mod load;
+pub mod merge;
+pub mod problem;
+pub mod schema;
+pub mod shape;
+pub mod text;
+pub mod tree;
+pub mod validate;
+
+pub use merge::{Effect, Provenance, Setting};
+pub use problem::{Location, Problem, Problems, Severity};
+
+use crate::host::Host;
+use crate::rule::{FactMap, FactValue};
+use load::{Files, SITE};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tree::{Folder, Tree};
+
+/// A site whose files were read.
+pub struct Site {
+    tree: Box<dyn Tree + Send + Sync>,
+    files: Files,
+    facts: BTreeMap<String, FactMap>,
+    problems: Vec<Problem>,
+}
+
+/// One merged host.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The host.
+    pub host: Host,
+    /// Who set what.
+    pub provenance: Provenance,
+    /// Warnings and notes.
+    pub notes: Vec<Problem>,
+    /// The files that took part, weak to strong.
+    pub files: Vec<String>,
+    /// Modules of other repositories that it asks for; nothing can build them yet.
+    pub foreign: Vec<String>,
+}
+
+/// Read the site in `dir`.
+pub fn load(dir: &Path) -> Result<Site, Problems> {
+    Site::read(Box::new(Folder(dir.to_owned())))
+}
+
+impl Site {
+    /// Read a site from any tree.
+    pub fn read(tree: Box<dyn Tree + Send + Sync>) -> Result<Self, Problems> {
+        let files = load::read(tree.as_ref()).map_err(|problem| Problems(vec![problem]))?;
+        let broken = files.all.get(SITE).is_some_and(|file| {
+            file.problems.iter().any(Problem::is_error) && file.root.get("schema").is_none()
+        });
+        if broken {
+            let problems = files.all.into_iter().next().map(|file| file.problems);
+            return Err(Problems(problems.unwrap_or_default()));
+        }
+        let mut site = Self { tree, files, facts: BTreeMap::new(), problems: Vec::new() };
+        site.read_facts();
+        Ok(site)
+    }
+
+    fn read_facts(&mut self) {
+        let names: Vec<String> = self.files.hosts.keys().cloned().collect();
+        for name in names {
+            let path = format!("facts/{name}.json");
+            if self.tree.stands(&path).is_none() {
+                continue;
+            }
+            let read = self.tree.read(&path).map_err(|error| error.to_string());
+            match read.and_then(|text| facts(&text)) {
+                Ok(facts) => {
+                    self.facts.insert(name, facts);
+                }
+                Err(error) => self.problems.push(Problem::error(
+                    Location { file: path, ..Location::default() },
+                    format!("reading the facts of {name}: {error}"),
+                    "write it anew from the stick's report: landfall host add --report",
+                )),
+            }
+        }
+    }
+
+    /// Names of all hosts, sorted.
+    pub fn hosts(&self) -> Vec<&str> {
+        self.files.hosts.keys().map(String::as_str).collect()
+    }
+
+    /// The site's files.
+    pub fn tree(&self) -> &(dyn Tree + Send + Sync) {
+        self.tree.as_ref()
+    }
+
+    /// `[admins]`: name → recipient.
+    pub fn admins(&self) -> BTreeMap<String, String> {
+        let table = self.site_key("admins").and_then(|node| node.table());
+        table
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, entry)| Some((name.clone(), entry.node.text()?.to_owned())))
+            .collect()
+    }
+
+    /// `[signing] keys`.
+    pub fn signing_keys(&self) -> Vec<String> {
+        let keys = self.site_key("signing").and_then(|node| node.get("keys"));
+        keys.and_then(|entry| entry.node.list())
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|node| node.text().map(str::to_owned))
+            .collect()
+    }
+
+    fn site_key(&self, key: &str) -> Option<&text::Node> {
+        self.files.all.get(SITE)?.root.get(key).map(|entry| &entry.node)
+    }
+
+    /// Merge one host. Warnings and notes do not stop it; they are in the result.
+    pub fn resolve(&self, name: &str) -> Result<Resolved, Problems> {
+        let Some(ix) = self.files.hosts.get(name).copied() else {
+            return Err(Problems(vec![self.unknown_host(name)]));
+        };
+        let file = &self.files.all[ix];
+        let graph = graph::of_host(&self.files, ix, self.facts.get(name));
+        let mut problems = self.problems.clone();
+        let taking_part = graph.order.iter().chain([&SITE]);
+        for ix in taking_part {
+            problems.extend(self.files.all[*ix].problems.iter().cloned());
+        }
+        problems.extend(graph.problems.iter().cloned());
+        let merged = merge::merge(&self.files, &graph, &file.name);
+        problems.extend(merged.problems.iter().cloned());
+        let around =
+            finish::Around { name, site: &self.files.all[SITE].root, host: &file.root, graph: &graph };
+        let host = match finish::host(&merged, &around) {
+            Ok(host) => host,
+            Err(message) => {
+                if !problems.iter().any(Problem::is_error) {
+                    problems.push(Problem::error(file.at(0), message, ""));
+                }
+                return Err(Problems(problems).tidy());
+            }
+        };
+        let mut resolved = Resolved {
+            host,
+            provenance: merged.provenance,
+            notes: Vec::new(),
+            files: graph.order.iter().map(|ix| self.files.all[*ix].name.clone()).collect(),
+            foreign: graph.foreign.iter().cloned().collect(),
+        };
+        problems.extend(check::host(self, &mut resolved, &file.name));
+        let problems = Problems(problems).tidy();
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        resolved.notes = problems.0;
+        Ok(resolved)
+    }
+
+    fn unknown_host(&self, name: &str) -> Problem {
+        let remedy = match problem::suggest(name, self.hosts()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("hosts of this site: {}", self.hosts().join(", ")),
+        };
+        let at = Location { file: format!("hosts/{name}.toml"), ..Location::default() };
+        Problem::error(at, format!("the site has no host `{name}`"), remedy)
+    }
+
+    /// Everything that is wrong with the site and each of its hosts.
+    pub fn check(&self) -> Vec<Problem> {
+        check::site(self)
+    }
+
+    /// The hosts that read a secret: those whose merged settings refer to it or expose it.
+    pub fn secret_readers(&self, secret: &str) -> BTreeSet<String> {
+        self.hosts()
+            .into_iter()
+            .filter(|name| {
+                let resolved = self.resolve(name);
+                resolved.is_ok_and(|r| r.host.secrets.contains_key(secret))
+            })
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// `facts/HOST.json`: facts by name at the top or under `facts`, each one value or a list.
+fn facts(text: &str) -> Result<FactMap, String> {
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let top = json.get("facts").unwrap_or(&json);
+    let object = top.as_object().ok_or("it is not a JSON object")?;
+    let mut facts = FactMap::new();
+    for (key, value) in object {
+        let one = std::slice::from_ref(value);
+        let list = value.as_array().map_or(one, Vec::as_slice);
+        let values: Vec<FactValue> = list.iter().filter_map(fact).collect();
+        if !values.is_empty() {
+            facts.insert(key.clone(), values);
+        }
+    }
+    Ok(facts)
+}
+
+fn fact(value: &serde_json::Value) -> Option<FactValue> {
+    match value {
+        serde_json::Value::Bool(flag) => Some(FactValue::Flag(*flag)),
+        serde_json::Value::Number(number) => number.as_i64().map(FactValue::Number),
+        serde_json::Value::String(text) => Some(FactValue::Text(text.clone())),
+        _ => None,
+    }
+}
