@@ -1,0 +1,24 @@
+//! Composing a medium: the initrd, the ESP with its menu, the data partition, one image file.
+//!
+//! Everything is made from files that are already hashed and locked (layers, trees of unpacked
+//! packages, our own static `/init`), and the same files give the same image, byte for byte.
+
+mod compose;
+mod cpio;
+mod data;
+mod elf;
+mod error;
+mod initrd;
+mod kernel;
+mod menu;
+mod microcode;
+mod modules;
+mod tool;
+mod trees;
+
+pub use compose::{Blob, EfiBlob, MediumHost, MediumSpec, compose};
+pub use error::{MediaError, Result};
+pub use initrd::{InitrdParts, compose_initrd};
+pub use kernel::{EfiFile, Kernel, find_efi, find_kernel};
+pub use microcode::early_cpio;
+pub use trees::Trees;
