@@ -269,6 +269,25 @@ pub fn boot_files(medium: &Path, host: &str, folder: &Path) -> Result<(PathBuf, 
     Ok((kernel, initrd))
 }
 
+/// The command line of a medium's unattended entry.
+pub fn unattended_options(medium: &Path) -> Result<String> {
+    options(medium, "landfall.unattended=1")
+}
+
+/// The command line of the boot entry that has `word` in its options.
+pub fn options(medium: &Path, word: &str) -> Result<String> {
+    let files = esp_files(medium)?;
+    let entries = files.iter().filter(|(name, _)| name.starts_with("loader/entries/"));
+    let texts = entries.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
+    let options = texts.filter_map(|text| {
+        let words: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("options")).map(str::trim).collect();
+        Some(words.join(" ")).filter(|options| options.contains(word))
+    });
+    let found = options.min();
+    found.ok_or_else(|| Error::Unexpected(format!("{} has no boot entry with {word}", medium.display())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

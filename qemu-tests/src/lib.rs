@@ -4,11 +4,15 @@
 //! sentinels; no product code lives here.
 
 pub mod error;
+pub mod fixture;
 pub mod guest;
 pub mod http;
 pub mod image;
 pub mod pipe;
+pub mod probe;
 pub mod process;
+pub mod rehearsal;
+pub mod site;
 pub mod tailnet;
 pub mod tools;
 

@@ -2,6 +2,7 @@
 //! pinned versions, and tailscale served as its vendor does, from a signed apt repository.
 
 mod archive;
+pub mod debian_package;
 mod go;
 mod headscale;
 mod package;

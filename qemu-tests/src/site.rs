@@ -1,0 +1,217 @@
+//! A copy of the example site, made usable: an admin's key of its own, secrets with marks, and the loopback tailnet
+//! in place of the real one.
+
+use crate::error::{Doing, Error, Result};
+use crate::process::{attempt, run, run_with_input};
+use crate::tailnet::{LOGIN_SERVER, Repository};
+use crate::tools;
+use age::secrecy::ExposeSecret;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use toml::{Table, Value};
+
+/// The host of the example that is built and booted.
+pub const HOST: &str = "vm";
+/// The user of the example.
+pub const USER: &str = "sam";
+/// What a person types to log in to the rehearsed machine.
+pub const PASSWORD: &str = "landfall";
+/// Stands in every planted secret, so that a search for it finds any leak.
+pub const MARK: &str = "LFMARK7c1e";
+
+/// A site in a folder of its own, with the environment that `landfall` runs in.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The site.
+    pub folder: PathBuf,
+    /// `$HOME`: holds the admin's key where `landfall` looks for it.
+    pub home: PathBuf,
+    /// `landfall` and the static programs beside it.
+    pub programs: PathBuf,
+    /// `$XDG_CACHE_HOME`; none: this user's own.
+    pub cache: Option<PathBuf>,
+}
+
+/// The tailnet that a site is pointed at.
+pub struct Tailnet<'a> {
+    /// Where `tailscale` comes from.
+    pub repository: &'a Repository,
+    /// What joins a machine.
+    pub auth_key: &'a str,
+}
+
+impl Site {
+    /// Copies the example below `folder` and adapts the copy. Without a tailnet, tailscale is left out.
+    pub fn from_example(folder: &Path, tailnet: Option<&Tailnet>) -> Result<Self> {
+        let site = Self::open(folder);
+        let example = tools::workspace().join("hosts/example");
+        run(Command::new("cp").arg("-r").arg(&example).arg(&site.folder))?;
+        let admin = site.make_admin()?;
+        site.edit("site.toml", |table| {
+            table.insert(
+                "admins".into(),
+                Table::from_iter([("tester".to_owned(), Value::from(admin))]).into(),
+            );
+        })?;
+        site.take_over_signing()?;
+        site.edit("common.toml", |table| match tailnet {
+            Some(tailnet) => point_at(table, tailnet),
+            None => leave_tailscale_out(table),
+        })?;
+        if let Some(tailnet) = tailnet {
+            let to = site.folder.join("files/keys/tailscale.asc");
+            std::fs::create_dir_all(to.parent().unwrap_or(&to)).doing("creating the folder of", &to)?;
+            std::fs::copy(tailnet.repository.key(), &to).doing("copying the repository's key to", &to)?;
+        }
+        site.plant_secrets(tailnet)?;
+        Ok(site)
+    }
+
+    /// A site that was made below `folder` earlier.
+    pub fn open(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("site"),
+            home: folder.join("home"),
+            programs: tools::target().join("dist"),
+            cache: None,
+        }
+    }
+
+    /// Points the site at a repository that is served now: its port is another at each start.
+    pub fn serve_tailscale_from(&self, repository: &Repository) -> Result<()> {
+        let uri = repository.uri();
+        self.edit("common.toml", |table| {
+            sub(sub(table, "apt"), "tailscale").insert("uri".into(), uri.into());
+        })
+    }
+
+    /// `landfall` with this site's environment.
+    pub fn landfall(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.programs.join("landfall"));
+        command.arg("--site").arg(&self.folder).args(words).current_dir(&self.folder).env("HOME", &self.home);
+        let cache = self.cache.clone().or_else(|| tools::cache().parent().map(Path::to_path_buf));
+        if let Some(cache) = cache {
+            command.env("XDG_CACHE_HOME", cache);
+        }
+        command
+    }
+
+    /// Runs `landfall` to success.
+    pub fn run(&self, words: &[&str]) -> Result<String> {
+        run(&mut self.landfall(words))
+    }
+
+    /// Runs `landfall` whatever its status.
+    pub fn attempt(&self, words: &[&str]) -> Result<Output> {
+        attempt(&mut self.landfall(words))
+    }
+
+    /// Renews the lock: tailscale's package here is not the vendor's, and a mirror may have dropped others.
+    pub fn lock(&self) -> Result<String> {
+        self.run(&["lock"])
+    }
+
+    /// Builds an image of the host; with `unattended` it installs with nobody watching.
+    pub fn build(&self, to: &Path, unattended: bool) -> Result<String> {
+        let out = to.display().to_string();
+        let mut words = vec!["build", HOST, "--out", &out];
+        if unattended {
+            words.extend(["--unattended", HOST]);
+        }
+        self.run(&words)
+    }
+
+    /// Changes one TOML file of the site.
+    pub fn edit(&self, file: &str, change: impl FnOnce(&mut Table)) -> Result<()> {
+        let path = self.folder.join(file);
+        let text = std::fs::read_to_string(&path).doing("reading", &path)?;
+        let mut table: Table = text
+            .parse()
+            .map_err(|error| Error::Unexpected(format!("reading {}: {error}", path.display())))?;
+        change(&mut table);
+        let text =
+            toml::to_string(&table).map_err(|error| Error::Unexpected(format!("writing {file}: {error}")))?;
+        std::fs::write(&path, text).doing("writing", &path)
+    }
+
+    /// Every secret that was planted, by name.
+    pub fn secret_names(&self) -> Result<Vec<String>> {
+        let path = self.folder.join("common.toml");
+        let text = std::fs::read_to_string(&path).doing("reading", &path)?;
+        let table: Table = text
+            .parse()
+            .map_err(|error| Error::Unexpected(format!("reading {}: {error}", path.display())))?;
+        let secrets = table.get("secrets").and_then(Value::as_table);
+        Ok(secrets.into_iter().flatten().map(|(name, _)| name.clone()).collect())
+    }
+
+    fn make_admin(&self) -> Result<String> {
+        let identity = age::x25519::Identity::generate();
+        let file = self.home.join(".config/landfall/identity.txt");
+        let folder = file.parent().unwrap_or(&file);
+        std::fs::create_dir_all(folder).doing("creating", folder)?;
+        std::fs::write(&file, format!("{}\n", identity.to_string().expose_secret()))
+            .doing("writing", &file)?;
+        run(Command::new("chmod").arg("600").arg(&file))?;
+        Ok(identity.to_public().to_string())
+    }
+
+    /// The example's signing key is its author's: a fresh site's key takes its place.
+    fn take_over_signing(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The example's own secrets are encrypted to its author; each gets a value that carries the mark.
+    fn plant_secrets(&self, tailnet: Option<&Tailnet>) -> Result<()> {
+        for folder in ["secrets", "identities"] {
+            let path = self.folder.join(folder);
+            if path.exists() {
+                std::fs::remove_dir_all(&path).doing("removing", &path)?;
+            }
+            std::fs::create_dir_all(&path).doing("creating", &path)?;
+        }
+        for name in self.secret_names()? {
+            let mut words = vec!["secret", "set", &name];
+            let value = match (name.as_str(), tailnet) {
+                ("tailscale-key", Some(tailnet)) => tailnet.auth_key.to_owned(),
+                (name, _) if name.ends_with("-password") => {
+                    words.push("--password");
+                    PASSWORD.to_owned()
+                }
+                (name, _) => format!("{MARK}-{name}"),
+            };
+            run_with_input(&mut self.landfall(&words), value.as_bytes())?;
+        }
+        self.run(&["host", "add", HOST]).map(drop)
+    }
+}
+
+fn point_at(common: &mut Table, tailnet: &Tailnet) {
+    let apt = sub(common, "apt");
+    let repository = sub(apt, "tailscale");
+    repository.insert("uri".into(), tailnet.repository.uri().into());
+    repository.insert("suite".into(), "trixie".into());
+    repository.insert("key".into(), "files/keys/tailscale.asc".into());
+    sub(common, "tailnet").insert("server".into(), LOGIN_SERVER.into());
+}
+
+fn leave_tailscale_out(common: &mut Table) {
+    common.remove("tailnet");
+    sub(common, "apt").remove("tailscale");
+    sub(common, "secrets").remove("tailscale-key");
+    if let Some(Value::Array(packages)) = common.get_mut("packages") {
+        packages.retain(|name| name.as_str() != Some("tailscale"));
+    }
+}
+
+/// A table in a table, made if it is not there.
+fn sub<'a>(table: &'a mut Table, name: &str) -> &'a mut Table {
+    let slot = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+    if !slot.is_table() {
+        *slot = Value::Table(Table::new());
+    }
+    match slot {
+        Value::Table(inner) => inner,
+        _ => unreachable!("it was made a table"),
+    }
+}
