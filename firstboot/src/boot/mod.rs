@@ -1,0 +1,88 @@
+//! What the boot loader says of this boot, and whether this boot is good.
+
+pub mod count;
+pub mod health;
+pub mod report;
+
+use crate::error::{Error, Result};
+use crate::roots::Roots;
+use rustix::fs::{IFlags, OFlags};
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// The vendor of systemd-boot's variables: <https://systemd.io/BOOT_LOADER_INTERFACE>.
+const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// A loader variable is a path or a name.
+const LIMIT_BYTES: u64 = 8 * 1024;
+
+fn variable(roots: &Roots, name: &str) -> PathBuf {
+    roots.efivars().join(format!("{name}-{LOADER}"))
+}
+
+/// A loader variable's text; none if it is not there.
+pub fn loader_text(roots: &Roots, name: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let file = File::open(variable(roots, name)).ok()?;
+    file.take(LIMIT_BYTES).read_to_end(&mut bytes).ok()?;
+    text(&bytes)
+}
+
+/// efivarfs: four bytes of attributes, then UTF-16 little-endian with a final NUL.
+fn text(bytes: &[u8]) -> Option<String> {
+    let units: Vec<u16> = bytes
+        .get(4..)?
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .take_while(|unit| *unit != 0)
+        .collect();
+    String::from_utf16(&units).ok()
+}
+
+/// Clears LoaderEntryDefault: it would pin an entry past its tries. True if it was there.
+pub fn clear_default(roots: &Roots) -> Result<bool> {
+    let path = variable(roots, "LoaderEntryDefault");
+    if !path.exists() {
+        return Ok(false);
+    }
+    let fail = || Error::at("removing", &path);
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::CLOEXEC.bits() as i32);
+    let file = options.open(&path).map_err(fail())?;
+    // The kernel marks variables immutable, against `rm -rf /` (efivarfs in its documentation).
+    if let Ok(flags) = rustix::fs::ioctl_getflags(&file) {
+        let _ = rustix::fs::ioctl_setflags(&file, flags - IFlags::IMMUTABLE);
+    }
+    fs::remove_file(&path).map_err(fail())?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_utf16_and_survives_what_is_none() {
+        let mut bytes = vec![6, 0, 0, 0];
+        for unit in "a+3.conf\0rest".encode_utf16() {
+            bytes.extend(unit.to_le_bytes());
+        }
+        assert_eq!(text(&bytes).as_deref(), Some("a+3.conf"));
+        assert_eq!(text(&[1, 2]), None);
+        assert_eq!(text(&[6, 0, 0, 0]).as_deref(), Some(""));
+        assert_eq!(text(&[6, 0, 0, 0, 0, 0xd8]), None);
+        assert_eq!(text(&[6, 0, 0, 0, 0x41]).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn a_default_is_cleared_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::under(dir.path());
+        assert!(!clear_default(&roots).unwrap());
+        fs::create_dir_all(roots.efivars()).unwrap();
+        fs::write(variable(&roots, "LoaderEntryDefault"), "x").unwrap();
+        assert!(clear_default(&roots).unwrap());
+        assert!(!clear_default(&roots).unwrap());
+    }
+}
