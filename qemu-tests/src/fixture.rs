@@ -3,13 +3,16 @@
 use crate::error::{Doing, Result};
 use crate::image::{hex, sha256};
 use crate::process::run;
-use crate::site::{Site, Tailnet};
+use crate::site::{HOST, Site, Tailnet};
 use crate::tailnet::{Headscale, Programs, Repository, missing_go, programs};
 use crate::tools::{self, Need};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+
+/// A second host on the shared medium: like the first, but its disk must be empty.
+pub const GUARDED: &str = "guarded";
 
 /// A site with its medium, and the tailnet that it was built for.
 pub struct Fixture {
@@ -38,13 +41,13 @@ impl Fixture {
         if parent.exists() {
             std::fs::remove_dir_all(&parent).doing("removing", &parent)?;
         }
-        let fixture = Self::make(&folder)?;
+        let fixture = Self::make(&folder, &[HOST, GUARDED])?;
         std::fs::write(folder.join("whole"), "").doing("marking", &folder)?;
         Ok(fixture)
     }
 
-    /// Makes a site and its medium in a folder.
-    pub fn make(folder: &Path) -> Result<Self> {
+    /// Makes a site and a medium for its hosts in a folder; the first host's install is unattended.
+    pub fn make(folder: &Path, hosts: &[&str]) -> Result<Self> {
         std::fs::create_dir_all(folder).doing("creating", folder)?;
         let no_tailnet = missing_go();
         let mut phases = Phases::default();
@@ -61,9 +64,12 @@ impl Fixture {
         if let Some(repository) = &repository {
             site.serve_tailscale_from(repository)?;
         }
+        if hosts.contains(&GUARDED) {
+            site.add_guarded(GUARDED)?;
+        }
         phases.time("lock", || site.lock())?;
         let medium = folder.join("medium.img");
-        phases.time("build", || site.build(&medium, true))?;
+        phases.time("build", || site.build(&medium, hosts, true))?;
         Ok(Self { folder: folder.to_path_buf(), site, medium, no_tailnet, phases: phases.0, programs })
     }
 

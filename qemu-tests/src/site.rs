@@ -111,14 +111,26 @@ impl Site {
         self.run(&["lock"])
     }
 
-    /// Builds an image of the host; with `unattended` it installs with nobody watching.
-    pub fn build(&self, to: &Path, unattended: bool) -> Result<String> {
+    /// Builds a medium for hosts; with `unattended` it installs the first with nobody watching.
+    pub fn build(&self, to: &Path, hosts: &[&str], unattended: bool) -> Result<String> {
         let out = to.display().to_string();
-        let mut words = vec!["build", HOST, "--out", &out];
-        if unattended {
-            words.extend(["--unattended", HOST]);
+        let mut words = vec!["build"];
+        words.extend(hosts);
+        words.extend(["--out", &out]);
+        if let Some(first) = hosts.first().filter(|_| unattended) {
+            words.extend(["--unattended", first]);
         }
         self.run(&words)
+    }
+
+    /// Adds a host like the first that refuses a disk with anything on it.
+    pub fn add_guarded(&self, name: &str) -> Result<()> {
+        let (from, to) = (self.folder.join(format!("hosts/{HOST}.toml")), format!("hosts/{name}.toml"));
+        std::fs::copy(&from, self.folder.join(&to)).doing("copying", &from)?;
+        self.edit(&to, |table| {
+            sub(table, "disk").insert("existing".into(), "refuse".into());
+        })?;
+        self.run(&["host", "add", name]).map(drop)
     }
 
     /// Changes one TOML file of the site.
