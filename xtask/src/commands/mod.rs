@@ -2,6 +2,7 @@
 
 mod dist;
 mod pipe;
+mod run;
 mod test;
 mod tidy;
 
@@ -20,6 +21,11 @@ pub struct Command {
 
 /// Every subcommand.
 pub const TABLE: &[Command] = &[
+    Command {
+        name: "run",
+        about: "[--keep] the example's machine, from host files to the tailnet",
+        run: run::run,
+    },
     Command {
         name: "test",
         about: "[--all] [--only NAME] lints, unit tests and the QEMU tests",
