@@ -2,6 +2,7 @@
 //! resolving merges the files of one host; checking tells everything that is wrong, at once.
 
 pub mod check;
+mod declared;
 pub mod finish;
 pub mod graph;
 pub mod load;

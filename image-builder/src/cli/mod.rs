@@ -3,7 +3,10 @@
 mod completions;
 pub mod context;
 pub mod failure;
+mod host;
 pub mod progress;
+mod secret;
+mod vault;
 
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -21,6 +24,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Machines of the site and their identities
+    Host(host::HostArgs),
+    /// Secrets of the site
+    Secret(secret::SecretArgs),
     /// Prints a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -33,6 +40,8 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         let context = self.context;
         match self.command {
+            Command::Host(args) => host::run(&args, &context),
+            Command::Secret(args) => secret::run(&args, &context),
             Command::Completions(args) => completions::run(&args, &context),
         }
     }

@@ -47,16 +47,25 @@ pub fn secret_path(site: &Path, host: &str) -> PathBuf {
 /// Needs no admin's secret key: whoever can write to the site may add a host.
 pub fn create(site: &Path, host: &str, admins: &[Recipient]) -> Result<Recipient, SecretsError> {
     check_host_name(host)?;
-    if admins.is_empty() {
-        return Err(SecretsError::NoAdmins { what: format!("the identity of {host}") });
-    }
     for path in [public_path(site, host), secret_path(site, host)] {
         if path.exists() {
             return Err(SecretsError::Exists {
                 path,
-                remedy: format!("this host has its key already; `landfall host rm {host}` drops it"),
+                remedy: format!(
+                    "this host has its key already; `landfall host add {host} --replace` makes another"
+                ),
             });
         }
+    }
+    replace(site, host, admins)
+}
+
+/// Makes a host's identity anew. The machine that has the old one reads nothing that is encrypted
+/// from now on, until it gets the new one.
+pub fn replace(site: &Path, host: &str, admins: &[Recipient]) -> Result<Recipient, SecretsError> {
+    check_host_name(host)?;
+    if admins.is_empty() {
+        return Err(SecretsError::NoAdmins { what: format!("the identity of {host}") });
     }
     let identity = age::x25519::Identity::generate();
     let public = identity.to_public().to_string();
@@ -154,7 +163,7 @@ mod tests {
         assert_eq!(parsed.to_public().to_string(), public.as_str());
         assert_eq!(public_keys(site.path(), "vm").unwrap()[0].as_str(), public.as_str());
         let again = create(site.path(), "vm", &[recipient]).unwrap_err();
-        assert!(again.to_string().contains("host rm vm"));
+        assert!(again.to_string().contains("--replace"));
         for file in ["vm.pub", "vm.age"] {
             let bytes = std::fs::read(site.path().join(IDENTITIES).join(file)).unwrap();
             assert!(!String::from_utf8_lossy(&bytes).contains("AGE-SECRET"));

@@ -80,6 +80,11 @@ impl Store {
         self.put(&path, &secret.file, &file, &recipients)
     }
 
+    /// True when the file is there, whoever can read it.
+    pub fn exists(&self, file: &str) -> Result<bool, SecretsError> {
+        Ok(self.ciphertext(file)?.is_some())
+    }
+
     /// Decrypts a secret's file.
     pub fn read(&self, file: &str, admin: &AdminIdentities) -> Result<SecretSlice<u8>, SecretsError> {
         let bytes = self.ciphertext(file)?.ok_or_else(|| SecretsError::Format {

@@ -80,6 +80,25 @@ mod tests {
         assert!(stored.starts_with(b"-----BEGIN AGE"));
     }
 
+    /// Says nothing where minisign is not installed; its own key files are read in `key.rs`.
+    #[test]
+    fn stock_minisign_accepts_a_signature() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SigningKey::generate().unwrap();
+        let (message, signature) = (folder.path().join("vm.toml"), folder.path().join("vm.toml.minisig"));
+        std::fs::write(&message, b"manifest").unwrap();
+        std::fs::write(&signature, key.sign(b"manifest", "host=vm").unwrap()).unwrap();
+        let check = |key: &str| {
+            let mut command = std::process::Command::new("minisign");
+            command.args(["-V", "-q", "-P", key, "-m"]).arg(&message).arg("-x").arg(&signature);
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status()
+        };
+        if let Ok(status) = check(&key.public_text()) {
+            assert!(status.success());
+            assert!(!check(&SigningKey::generate().unwrap().public_text()).unwrap().success());
+        }
+    }
+
     #[test]
     fn a_site_without_a_key_has_none_and_a_stranger_gets_none() {
         let site = tempfile::tempdir().unwrap();
