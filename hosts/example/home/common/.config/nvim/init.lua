@@ -1,0 +1,3 @@
+vim.o.number = true
+vim.o.expandtab = true
+vim.o.shiftwidth = 4
