@@ -270,7 +270,7 @@ impl Opener<'_> {
             ending,
             plain: release.files.get(&stem).cloned(),
             plain_url,
-            download: Download { url, to, size: file.size, sha256: file.sha256.clone() },
+            download: Download { url, to, size: Some(file.size), sha256: file.sha256.clone() },
         }))
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The cache, by its top folder.
@@ -57,6 +58,9 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io("making", folder))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("making a file in", folder))?;
+    // Temporary files are 0600; a cache is there to be read, whatever the umask.
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))
+        .map_err(Error::io("setting the mode of", path))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io("writing", path))?;
     file.persist(path).map_err(|error| Error::io("naming", path)(error.error))?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("syncing", folder))

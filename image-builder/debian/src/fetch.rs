@@ -6,7 +6,7 @@ use crate::hash::{copy_into, hex, sha256_file};
 use landfall_hosts::event::{Event, Progress, Task};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -30,11 +30,14 @@ pub struct Download {
     pub url: String,
     /// Where it goes.
     pub to: PathBuf,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes, if that is known.
+    pub size: Option<u64>,
     /// sha256, hex.
     pub sha256: String,
 }
+
+/// A single file that is larger than this is none that anyone meant.
+const MAX_UNSIZED_BYTES: u64 = 4 << 30;
 
 /// Fetches over http and https; proxies come from the usual environment variables.
 #[derive(Debug, Clone)]
@@ -90,20 +93,18 @@ impl Fetcher {
         Some(start)
     }
 
-    /// Fetches all files that are not there yet, several at a time. What is there already is
-    /// checked, and fetched again if it is damaged.
+    /// Fetches files, several at a time; `what` names them to whoever watches.
     ///
     /// # Errors
     /// The first failure; files that arrived stay.
     pub fn all(&self, what: &str, downloads: &[Download], progress: &dyn Progress) -> Result<()> {
-        let wanted = missing(downloads, progress)?;
-        if wanted.is_empty() {
+        if downloads.is_empty() {
             return Ok(());
         }
-        let total = wanted.iter().map(|download| download.size).sum();
+        let total = downloads.iter().filter_map(|download| download.size).sum();
         progress.event(Event::Begin { task: Task::Download, what: what.to_owned(), total });
         // The largest first, so that none of them is left for the end alone.
-        let mut queue: Vec<_> = wanted;
+        let mut queue: Vec<_> = downloads.iter().collect();
         queue.sort_by_key(|download| std::cmp::Reverse(download.size));
         let done = parallel(queue, |download| self.one(download, progress));
         progress.event(Event::End { task: Task::Download });
@@ -114,7 +115,7 @@ impl Fetcher {
     fn one(&self, download: &Download, progress: &dyn Progress) -> Result<()> {
         let part = part_path(&download.to);
         let mut file = open_part(&part)?;
-        if download.to.exists() && intact(download)? {
+        if intact(&download.to, download.size, &download.sha256)? {
             // Another process fetched it while this one waited for the lock.
             return fs::remove_file(&part).or(Ok(()));
         }
@@ -148,11 +149,12 @@ impl Fetcher {
         file: &mut File,
         progress: &dyn Progress,
     ) -> std::result::Result<(), Failure> {
+        let limit = download.size.unwrap_or(MAX_UNSIZED_BYTES);
         let local = |error| Failure::Final(Error::io("writing", &download.to)(error));
         let mut hasher = Sha256::new();
         let mut have =
             file.seek(SeekFrom::Start(0)).and_then(|_| copy_into(file, &mut hasher)).map_err(local)?;
-        if have >= download.size && have > 0 {
+        if have >= limit && have > 0 {
             restart(file, &mut hasher, &mut have).map_err(local)?;
         }
         let mut response = self.get(&download.url, (have > 0).then_some(have))?;
@@ -170,7 +172,7 @@ impl Fetcher {
                 break;
             }
             have += read as u64;
-            if have > download.size {
+            if have > limit {
                 restart(file, &mut hasher, &mut have).map_err(local)?;
                 return Err(Failure::Final(wrong(download, "it is larger than it should be")));
             }
@@ -178,8 +180,8 @@ impl Fetcher {
             file.write_all(chunk).map_err(local)?;
             progress.event(Event::Advance { task: Task::Download, by: read as u64 });
         }
-        if have < download.size {
-            return Err(Failure::Again(format!("it ended after {have} of {} bytes", download.size)));
+        if let Some(size) = download.size.filter(|size| have < *size) {
+            return Err(Failure::Again(format!("it ended after {have} of {size} bytes")));
         }
         if hex(&hasher.finalize_reset()) != download.sha256 {
             restart(file, &mut hasher, &mut have).map_err(local)?;
@@ -244,7 +246,8 @@ fn fetch_error(url: &str, reason: &str) -> Error {
 fn wrong(download: &Download, reason: &str) -> Error {
     Error::Untrusted {
         what: download.url.clone(),
-        reason: format!("{reason} (wanted {} bytes, sha256 {})", download.size, download.sha256),
+        reason: format!("{reason} (wanted sha256 {})",
+            download.sha256),
         remedy: "the mirror may be in the middle of an update: try again in some minutes, or set another [mirror] in site.toml; nothing of it was kept".into(),
     }
 }
@@ -286,33 +289,51 @@ fn open_part(part: &Path) -> Result<File> {
     }
 }
 
-fn intact(download: &Download) -> Result<bool> {
-    match fs::metadata(&download.to) {
-        Ok(found) if found.len() == download.size => Ok(sha256_file(&download.to)? == download.sha256),
+/// Whether a file is there and what it should be.
+fn intact(path: &Path, size: Option<u64>, sha256: &str) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) if size.is_none_or(|size| size == found.len()) => Ok(sha256_file(path)? == sha256),
         Ok(_) => Ok(false),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io("reading", &download.to)(error)),
+        Err(error) => Err(Error::io("reading", path)(error)),
     }
 }
 
-/// The downloads whose files are not there, or damaged; each file counts once.
-fn missing<'a>(downloads: &'a [Download], progress: &dyn Progress) -> Result<Vec<&'a Download>> {
-    let mut seen = std::collections::BTreeSet::new();
-    let unique: Vec<_> = downloads.iter().filter(|download| seen.insert(&download.to)).collect();
-    let total = unique.iter().map(|download| download.size).sum();
-    progress.event(Event::Begin { task: Task::Verify, what: "files in the cache".into(), total });
-    let missing = Mutex::new(Vec::new());
-    let done = parallel(unique, |download| {
-        let whole = intact(download)?;
-        progress.event(Event::Advance { task: Task::Verify, by: download.size });
-        if !whole && let Ok(mut missing) = missing.lock() {
-            missing.push(download);
+/// A file that should be in the cache.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Where.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// sha256, hex.
+    pub sha256: String,
+}
+
+/// The files that are missing or damaged, by path.
+///
+/// # Errors
+/// If one is there and cannot be read.
+pub fn lacking(files: &[Kept], progress: &dyn Progress) -> Result<BTreeSet<PathBuf>> {
+    let (there, missing): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.path.exists());
+    let lacking: BTreeSet<_> = missing.into_iter().map(|file| file.path.clone()).collect();
+    if there.is_empty() {
+        return Ok(lacking);
+    }
+    let total = there.iter().map(|file| file.size).sum();
+    progress.event(Event::Begin { task: Task::Verify, what: "packages in the cache".into(), total });
+    let lacking = Mutex::new(lacking);
+    let done = parallel(there, |file| {
+        let whole = intact(&file.path, Some(file.size), &file.sha256)?;
+        progress.event(Event::Advance { task: Task::Verify, by: file.size });
+        if !whole && let Ok(mut lacking) = lacking.lock() {
+            lacking.insert(file.path.clone());
         }
         Ok(())
     });
     progress.event(Event::End { task: Task::Verify });
     done?;
-    Ok(missing.into_inner().unwrap_or_default())
+    Ok(lacking.into_inner().unwrap_or_default())
 }
 
 /// Works a queue off with several threads; the first failure stops the rest.

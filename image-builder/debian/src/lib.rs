@@ -8,6 +8,7 @@
 //! Nothing here runs a package's script.
 
 pub mod archive;
+pub mod base;
 pub mod cache;
 pub mod clock;
 pub mod deb;
@@ -21,7 +22,11 @@ pub mod mirrors;
 pub mod openpgp;
 pub mod packages;
 pub mod release;
+pub mod resolve;
 pub mod run;
+pub mod session;
+pub mod solver;
+pub mod sources;
 pub mod store;
 pub mod tools;
 pub mod version;

@@ -5,6 +5,7 @@
 
 use crate::deb822::paragraphs;
 use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
 use landfall_hosts::host::Mirror;
 use std::fs;
 use std::path::Path;
@@ -41,6 +42,17 @@ pub struct Mirrors {
 pub trait LooksLikeDebian {
     /// True if `uri/dists/suite/InRelease` is there and says `Origin: Debian`.
     fn is_debian(&self, uri: &str, suite: &str) -> bool;
+}
+
+/// The fields that tell stand in the first lines, behind the armor's header.
+const PROBE_BYTES: u64 = 4096;
+
+impl LooksLikeDebian for Fetcher {
+    fn is_debian(&self, uri: &str, suite: &str) -> bool {
+        let start = self.peek(&format!("{uri}/dists/{suite}/InRelease"), PROBE_BYTES);
+        let start = String::from_utf8_lossy(start.as_deref().unwrap_or_default()).into_owned();
+        start.lines().any(|line| line == "Origin: Debian")
+    }
 }
 
 /// Chooses mirrors.

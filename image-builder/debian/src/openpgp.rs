@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Packet, PacketParser, PacketTrait, Signature, SignatureType};
-use pgp::types::{KeyDetails, VerifyingKey};
+use pgp::types::KeyDetails;
 
 /// Debian's own InRelease files have 140 KB; whatever is larger than this is not one.
 pub const MAX_CLEARSIGNED_BYTES: u64 = 4 << 20;

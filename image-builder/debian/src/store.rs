@@ -3,7 +3,7 @@
 use crate::archive::Found;
 use crate::cache::{Cache, replace_file};
 use crate::error::{Error, Result};
-use crate::fetch::{Download, Fetcher};
+use crate::fetch::{Download, Fetcher, Kept, lacking};
 use crate::initramfs;
 use landfall_hosts::event::Progress;
 use landfall_hosts::lock::{Lock, LockedPackage, PackageKey};
@@ -34,8 +34,8 @@ pub struct Store<'a> {
     pub cache: &'a Cache,
     /// How files come.
     pub fetcher: &'a Fetcher,
-    /// Where they come from.
-    pub origins: &'a Origins,
+    /// Where they come from; asked only when something must be fetched.
+    pub origins: &'a dyn Fn() -> Result<Origins>,
     /// Who watches.
     pub progress: &'a dyn Progress,
 }
@@ -64,48 +64,36 @@ impl Store<'_> {
         keys: impl Iterator<Item = &'k PackageKey>,
     ) -> Result<BTreeMap<PackageKey, PathBuf>> {
         let mut files = BTreeMap::new();
-        let mut downloads = Vec::new();
+        let mut kept = Vec::new();
         for key in keys {
             let package = lock
                 .packages
                 .get(key)
                 .ok_or_else(|| Error::parse("the lock", format!("it does not describe {key}")))?;
-            let file = self.cache.deb(&package.sha256);
-            files.insert(key.clone(), file.clone());
+            let path = self.cache.deb(&package.sha256);
+            files.insert(key.clone(), path.clone());
             if package.origin == BUILT_IN {
                 self.built_in(key, package)?;
-                continue;
+            } else {
+                kept.push(Kept { path, size: package.size, sha256: package.sha256.clone() });
             }
-            let url = self.url(key, package)?;
-            downloads.push(Download { url, to: file, size: package.size, sha256: package.sha256.clone() });
         }
+        let lacking = lacking(&kept, self.progress)?;
+        if lacking.is_empty() {
+            return Ok(files);
+        }
+        let origins = (self.origins)()?;
+        let mut downloads = BTreeMap::new();
+        for (key, path) in files.iter().filter(|(_, path)| lacking.contains(*path)) {
+            let Some(package) = lock.packages.get(key) else { continue };
+            let url = url(&origins, key, package)?;
+            let (size, sha256) = (Some(package.size), package.sha256.clone());
+            // Two keys may share one file.
+            downloads.insert(path.clone(), Download { url, to: path.clone(), size, sha256 });
+        }
+        let downloads: Vec<_> = downloads.into_values().collect();
         self.fetcher.all(what, &downloads, self.progress).map_err(|error| gone(lock, error, &downloads))?;
         Ok(files)
-    }
-
-    fn url(&self, key: &PackageKey, package: &LockedPackage) -> Result<String> {
-        let unknown = |what: String| {
-            Error::parse(
-                "the lock",
-                format!(
-                    "{key} comes from {what}, which the site does not declare any more; declare it again, or run `landfall lock`"
-                ),
-            )
-        };
-        if package.origin == SINGLE {
-            return self
-                .origins
-                .singles
-                .get(&package.path)
-                .cloned()
-                .ok_or_else(|| unknown(format!("[debs.{}]", package.path)));
-        }
-        let base = self
-            .origins
-            .bases
-            .get(&package.origin)
-            .ok_or_else(|| unknown(format!("[apt.{}]", package.origin)))?;
-        Ok(format!("{base}/{}", escaped(&package.path)))
     }
 
     /// Our own package is constant, so it is written rather than fetched.
@@ -124,6 +112,28 @@ impl Store<'_> {
         }
         replace_file(&file, &bytes)
     }
+}
+
+/// Where a package is today.
+fn url(origins: &Origins, key: &PackageKey, package: &LockedPackage) -> Result<String> {
+    let unknown = |what: String| {
+        Error::parse(
+            "the lock",
+            format!(
+                "{key} comes from {what}, which the site does not declare any more; declare it again, or run `landfall lock`"
+            ),
+        )
+    };
+    if package.origin == SINGLE {
+        return origins
+            .singles
+            .get(&package.path)
+            .cloned()
+            .ok_or_else(|| unknown(format!("[debs.{}]", package.path)));
+    }
+    let base =
+        origins.bases.get(&package.origin).ok_or_else(|| unknown(format!("[apt.{}]", package.origin)))?;
+    Ok(format!("{base}/{}", escaped(&package.path)))
 }
 
 /// Pool paths hold `+`, `~` and `:`, which some servers want escaped (RFC 3986, 3.3 allows them

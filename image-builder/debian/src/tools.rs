@@ -5,13 +5,12 @@
 //! make the folder.
 
 use crate::archive::{Archive, Found};
-use crate::cache::Cache;
 use crate::deb;
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
 use crate::hash;
 use crate::packages::relation_names;
-use crate::store::{Origins, Store};
+use crate::resolve::UpdateScope;
+use crate::store::Store;
 use landfall_hosts::event::{Event, Progress, Task};
 use landfall_hosts::lock::{Lock, LockedPackage, PackageKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +26,7 @@ pub const PROGRAMS: &[&str] = &[
     "base-files",
     "base-passwd",
     "bash",
+    "busybox-static",
     "coreutils",
     "cpio",
     "cryptsetup-bin",
@@ -43,6 +43,7 @@ pub const PROGRAMS: &[&str] = &[
     "grep",
     "gzip",
     "kmod",
+    "libarchive13t64",
     "mawk",
     "mount",
     "mtools",
@@ -150,6 +151,22 @@ fn providers(archive: &Archive, arch: &str) -> BTreeMap<String, BTreeSet<String>
     provided
 }
 
+/// Whether the lock has every program that this landfall calls.
+#[must_use]
+pub fn is_complete(lock: &Lock) -> bool {
+    PROGRAMS.iter().chain(FILES).all(|name| lock.tools.iter().any(|key| key.name == *name))
+}
+
+/// Whether an update may move a tool.
+#[must_use]
+pub fn touches(lock: &Lock, scope: &UpdateScope) -> bool {
+    match scope {
+        UpdateScope::Nothing => false,
+        UpdateScope::Packages(names) => lock.tools.iter().any(|key| names.contains(&key.name)),
+        UpdateScope::Everything => true,
+    }
+}
+
 /// The id of the tools root that a lock describes.
 #[must_use]
 pub fn id(lock: &Lock) -> String {
@@ -166,20 +183,14 @@ impl Tools {
     ///
     /// # Errors
     /// If a package cannot be had or extracted.
-    pub fn provide(
-        lock: &Lock,
-        cache: &Cache,
-        fetcher: &Fetcher,
-        origins: &Origins,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
+    pub fn provide(lock: &Lock, store: &Store<'_>) -> Result<Self> {
+        let cache = store.cache;
         let id = id(lock);
         let folder = cache.tools().join(&id);
         let tools = Self { root: folder.join("root"), id };
         if tools.root.is_dir() {
             return Ok(tools);
         }
-        let store = Store { cache, fetcher, origins, progress };
         let debs = store.provide("the tools", lock, lock.tools.iter())?;
         fs::create_dir_all(cache.tools()).map_err(Error::io("making", &cache.tools()))?;
         let temporary = tempfile::Builder::new()
@@ -191,7 +202,7 @@ impl Tools {
             .map_err(Error::io("setting the mode of", temporary.path()))?;
         let root = temporary.path().join("root");
         fs::create_dir(&root).map_err(Error::io("making", &root))?;
-        populate(&root, &debs, progress)?;
+        populate(&root, &debs, store.progress)?;
         match fs::rename(temporary.path(), &folder) {
             // Renamed: nothing is left for the guard to remove.
             Ok(()) => drop(temporary.keep()),

@@ -1,0 +1,278 @@
+//! From what layers ask for to what the lock says they are made of.
+//!
+//! A layer is resolved again only if the lock does not have it, what it asks for changed, a layer
+//! below changed, or an update was asked for; else every version that the lock has is held.
+
+mod local;
+mod want;
+
+pub use want::Want;
+
+use crate::archive::Archive;
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::solver::{Answer, LocalPackage, Pin, Question, Solver};
+use crate::tools::Tools;
+use landfall_hosts::lock::{Lock, LockedLayer, LockedPackage, PackageKey};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A layer to be resolved.
+#[derive(Debug, Clone, Default)]
+pub struct LayerRequest {
+    /// Its name in the lock.
+    pub name: String,
+    /// The layer below; none for the first.
+    pub parent: Option<String>,
+    /// Packages in apt's own syntax: `name`, `name:i386`, `name/suite`; or
+    /// [`crate::base::ESSENTIAL`].
+    pub packages: BTreeSet<String>,
+    /// Packages that come with their Recommends.
+    pub recommends_of: BTreeSet<String>,
+}
+
+/// Which locked versions may move.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum UpdateScope {
+    /// None: only what the lock lacks is resolved.
+    #[default]
+    Nothing,
+    /// These packages, by name.
+    Packages(BTreeSet<String>),
+    /// All.
+    Everything,
+}
+
+/// A package that changed in the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The layer.
+    pub layer: String,
+    /// `name:arch`.
+    pub slot: String,
+    /// The version before; none if it is new.
+    pub from: Option<String>,
+    /// The version now; none if it is gone.
+    pub to: Option<String>,
+}
+
+/// What resolving needs beside the requests.
+pub struct Resolver<'a> {
+    /// Where packages may come from.
+    pub archive: &'a Archive,
+    /// Brings apt.
+    pub tools: &'a Tools,
+    /// Where packages are kept that a mirror may have dropped.
+    pub cache: &'a Cache,
+    /// The site's pins.
+    pub pins: &'a [Pin],
+    /// The site's single `.deb`s.
+    pub singles: Vec<LocalPackage>,
+}
+
+/// Whether the lock has these layers as they are asked for now, so that nothing needs resolving.
+#[must_use]
+pub fn is_complete(lock: &Lock, requests: &[LayerRequest], pins: &[Pin]) -> bool {
+    requests.iter().all(|request| {
+        lock.layers
+            .get(&request.name)
+            .is_some_and(|layer| layer.parent == request.parent && layer.wants == asked(request, pins))
+    })
+}
+
+/// What a layer asks for, as the lock keeps it: a change of any of it means to resolve again.
+fn asked(request: &LayerRequest, pins: &[Pin]) -> BTreeSet<String> {
+    let packages = request.packages.iter().cloned();
+    let recommends = request.recommends_of.iter().map(|name| format!("recommends of {name}"));
+    let pins = pins.iter().map(|pin| format!("pin {}: {} at {}", pin.package, pin.what, pin.priority));
+    packages.chain(recommends).chain(pins).collect()
+}
+
+impl Resolver<'_> {
+    /// Resolves layers in this order, parents first, into the lock. Returns what changed.
+    ///
+    /// # Errors
+    /// If a package does not exist, cannot be installed beside the others, or a locked version
+    /// that must be held is nowhere to be had.
+    pub fn resolve(
+        &self,
+        lock: &mut Lock,
+        requests: &[LayerRequest],
+        scope: &UpdateScope,
+    ) -> Result<Vec<Change>> {
+        self.check_names(requests)?;
+        let solver = Solver::new(self.tools, self.archive, self.cache)?;
+        let mut changes = Vec::new();
+        let mut changed = BTreeSet::new();
+        for request in requests {
+            let before = lock.layers.get(&request.name).cloned();
+            let below = request.parent.as_ref().is_some_and(|parent| changed.contains(parent));
+            let wants = asked(request, self.pins);
+            let stays = before.as_ref().is_some_and(|layer| {
+                !below && layer.wants == wants && layer.parent == request.parent && !touches(scope, layer)
+            });
+            if stays {
+                continue;
+            }
+            let after = self.layer(&solver, lock, request, before.as_ref(), scope)?;
+            let after = LockedLayer { wants, ..after };
+            let moved = differences(&request.name, before.as_ref(), &after);
+            if !moved.is_empty() {
+                changed.insert(request.name.clone());
+            }
+            changes.extend(moved);
+            lock.layers.insert(request.name.clone(), after);
+        }
+        solver.forget_question()?;
+        lock.suites.extend(self.archive.locked_suites());
+        Ok(changes)
+    }
+
+    fn layer(
+        &self,
+        solver: &Solver<'_>,
+        lock: &mut Lock,
+        request: &LayerRequest,
+        before: Option<&LockedLayer>,
+        scope: &UpdateScope,
+    ) -> Result<LockedLayer> {
+        let parents = match &request.parent {
+            Some(parent) => lock.installed(parent)?.into_values().cloned().collect(),
+            None => Vec::new(),
+        };
+        let held: Vec<PackageKey> = before
+            .map(|layer| layer.packages.iter().filter(|key| holds(scope, key)).cloned().collect())
+            .unwrap_or_default();
+        let answer = match self.ask(solver, lock, request, &parents, &held) {
+            // What is held may be what stands in an update's way; without an update it is final.
+            Err(Error::Unsolvable { .. }) if *scope != UpdateScope::Nothing && !held.is_empty() => {
+                self.ask(solver, lock, request, &parents, &[])?
+            }
+            other => other?,
+        };
+        let mut layer = LockedLayer { parent: request.parent.clone(), ..LockedLayer::default() };
+        layer.removes = answer.removes;
+        for (name, arch, version) in &answer.adds {
+            if name.starts_with(crate::solver::RECOMMENDS_PREFIX) {
+                continue;
+            }
+            let key = PackageKey::new(name, arch, version)?;
+            let package = self.locked(lock, &key, &held)?;
+            lock.packages.insert(key.clone(), package);
+            layer.packages.insert(key);
+        }
+        Ok(layer)
+    }
+
+    fn ask(
+        &self,
+        solver: &Solver<'_>,
+        lock: &Lock,
+        request: &LayerRequest,
+        parents: &[PackageKey],
+        held: &[PackageKey],
+    ) -> Result<Answer> {
+        let mut local = vec![local::built_in()?];
+        local.extend(self.singles.iter().cloned());
+        let mut install = Vec::new();
+        for want in &request.packages {
+            install.extend(want::expand(want, self.archive)?);
+        }
+        for name in &request.recommends_of {
+            let package = local::recommends_of(name, self.archive)?;
+            install.push(format!("{}{name}", crate::solver::RECOMMENDS_PREFIX));
+            local.push(package);
+        }
+        for key in held {
+            if self.archive.exact(key).is_none() && !local.iter().any(|known| known.is(key)) {
+                local.push(local::from_cache(lock, key, self.cache)?);
+            }
+        }
+        solver.solve(&Question {
+            layer: &request.name,
+            status: local::status(lock, parents, self.archive, self.cache)?,
+            install,
+            held: held.iter().collect(),
+            pins: self.pins,
+            local: &local,
+        })
+    }
+
+    /// What the lock will say of a package that apt chose.
+    fn locked(&self, lock: &Lock, key: &PackageKey, held: &[PackageKey]) -> Result<LockedPackage> {
+        if held.contains(key)
+            && let Some(package) = lock.packages.get(key)
+        {
+            return Ok(package.clone());
+        }
+        let built_in = local::built_in()?;
+        let local = std::iter::once(&built_in).chain(&self.singles).find(|local| local.is(key));
+        if let Some((_, package)) = local.and_then(|local| local.locked.as_ref()) {
+            return Ok(package.clone());
+        }
+        let found = self.archive.exact(key).ok_or_else(|| {
+            Error::parse("apt's answer", format!("it chose {key}, which no index describes"))
+        })?;
+        let package = crate::store::locked(&found)?;
+        // Layers share packages: two files under one key would make the lock mean two things.
+        match lock.packages.get(key) {
+            Some(known) if known.sha256 != package.sha256 && in_use(lock, key) => Err(Error::Untrusted {
+                what: key.to_string(),
+                reason: "the archive now has other bytes under the same version than the lock".into(),
+                remedy: format!("run `landfall lock --update {}`, if you trust that archive", key.name),
+            }),
+            _ => Ok(package),
+        }
+    }
+
+    /// Every package name of every layer, checked before apt sees any: apt takes an unknown name
+    /// for a regular expression.
+    fn check_names(&self, requests: &[LayerRequest]) -> Result<()> {
+        let mut wrong = BTreeMap::new();
+        for request in requests {
+            for text in request.packages.iter().chain(&request.recommends_of) {
+                if let Err(reason) = want::check(text, self.archive, &self.singles) {
+                    wrong.entry(reason).or_insert_with(|| request.name.clone());
+                }
+            }
+        }
+        let Some(layer) = wrong.values().next().cloned() else { return Ok(()) };
+        let reason = wrong.into_keys().collect::<Vec<_>>().join("\n");
+        Err(Error::Unsolvable { layer, reason })
+    }
+}
+
+fn in_use(lock: &Lock, key: &PackageKey) -> bool {
+    lock.layers.values().any(|layer| layer.packages.contains(key)) || lock.tools.contains(key)
+}
+
+fn touches(scope: &UpdateScope, layer: &LockedLayer) -> bool {
+    layer.packages.iter().any(|key| !holds(scope, key))
+}
+
+fn holds(scope: &UpdateScope, key: &PackageKey) -> bool {
+    match scope {
+        UpdateScope::Nothing => true,
+        UpdateScope::Packages(names) => !names.contains(&key.name),
+        UpdateScope::Everything => false,
+    }
+}
+
+fn differences(layer: &str, before: Option<&LockedLayer>, after: &LockedLayer) -> Vec<Change> {
+    let versions = |layer: Option<&LockedLayer>| -> BTreeMap<String, String> {
+        layer
+            .map(|layer| layer.packages.iter().map(|key| (key.slot(), key.version.clone())).collect())
+            .unwrap_or_default()
+    };
+    let (old, new) = (versions(before), versions(Some(after)));
+    let slots: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    slots
+        .into_iter()
+        .filter(|slot| old.get(*slot) != new.get(*slot))
+        .map(|slot| Change {
+            layer: layer.to_owned(),
+            slot: slot.clone(),
+            from: old.get(slot).cloned(),
+            to: new.get(slot).cloned(),
+        })
+        .collect()
+}
