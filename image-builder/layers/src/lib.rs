@@ -1,5 +1,21 @@
 //! Layers: namespaces, the chain, the neutral tree and its EROFS images.
+//!
+//! [`sandbox`] runs programs inside a root; [`chain`] builds each layer on the ones below it
+//! ([`install`] packages, [`ids`] settled, [`scrub`]bed), [`tree`] and [`pack`] write it as an
+//! image, [`cache`] keeps it.
 
+pub mod cache;
+pub mod chain;
+pub mod error;
+pub mod ids;
+pub mod install;
+pub mod pack;
+pub mod package;
 pub mod sandbox;
+pub mod scrub;
 mod sys;
 pub mod tree;
+
+pub use chain::{BuiltChain, BuiltLayer, ChainSpec, PackageSpec, Step, StepContent, build_chain};
+pub use error::{Error, Result};
+pub use package::Package;

@@ -1,0 +1,332 @@
+//! The chain: each layer on the ones below it, each built once.
+
+use crate::cache::{LayerCache, Meta};
+use crate::error::{Error, Result};
+use crate::ids::{NewId, Settled, settle};
+use crate::install::Install;
+use crate::pack::{self, Pack, Packed};
+use crate::package::{Facts, Package};
+use crate::sandbox::Sandbox;
+use crate::scrub::scrub;
+use crate::tree::walk;
+use landfall_debian::cache::Cache;
+use landfall_debian::hash;
+use landfall_debian::tools::Tools;
+use landfall_hosts::event::{Event, Progress, Task};
+use landfall_hosts::lock::IdLedger;
+use landfall_hosts::manifest::LayerKind;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Grows when the way a layer is made or written changes, so that an old one is not taken for new.
+pub const WRITER: u32 = 1;
+
+/// A layer of packages.
+#[derive(Debug, Clone, Default)]
+pub struct PackageSpec {
+    /// The lock's name of the layer, for people: `base`, `vm/packages`.
+    pub name: String,
+    /// What it adds.
+    pub packages: Vec<Package>,
+    /// What it takes away, `name:arch`.
+    pub removes: BTreeSet<String>,
+    /// What was asked for by name, in apt's syntax.
+    pub wants: BTreeSet<String>,
+    /// debconf answers: package → question → value.
+    pub debconf: BTreeMap<String, BTreeMap<String, toml::Value>>,
+}
+
+/// One step of a chain.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its kind in the manifest.
+    pub kind: LayerKind,
+    /// What it holds.
+    pub content: StepContent,
+}
+
+/// What a step holds.
+#[derive(Debug, Clone)]
+pub enum StepContent {
+    /// Packages.
+    Packages(PackageSpec),
+}
+
+/// A whole chain and where it is built.
+pub struct ChainSpec<'a> {
+    /// The cache.
+    pub cache: &'a Cache,
+    /// The tools root.
+    pub tools: &'a Tools,
+    /// Steps, base first. A step without packages is left out.
+    pub steps: Vec<Step>,
+    /// Ids that are fixed.
+    pub ledger: IdLedger,
+    /// New ids are an error.
+    pub locked: bool,
+}
+
+/// A layer that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltLayer {
+    /// Its kind.
+    pub kind: LayerKind,
+    /// Hash of its inputs: its name in the cache.
+    pub input_id: String,
+    /// Hash of its image: its name everywhere else.
+    pub sha256: String,
+    /// Bytes of the image.
+    pub size: u64,
+    /// Date of the layer, seconds since 1970.
+    pub epoch: u64,
+    /// The image.
+    pub erofs: PathBuf,
+    /// The unpacked tree.
+    pub tree: PathBuf,
+    /// It was in the cache.
+    pub cached: bool,
+}
+
+/// A chain that is ready.
+#[derive(Debug, Clone)]
+pub struct BuiltChain {
+    /// Base first.
+    pub layers: Vec<BuiltLayer>,
+    /// The ledger with what was added to it.
+    pub ledger: IdLedger,
+    /// What was added.
+    pub new_ids: Vec<NewId>,
+}
+
+/// Builds what the cache lacks of a chain.
+pub fn build_chain(spec: &ChainSpec<'_>, progress: &dyn Progress) -> Result<BuiltChain> {
+    let mode = crate::sandbox::Mode::current().ok_or_else(|| {
+        Error::refused(
+            "building layers",
+            "this process is neither root nor in a user namespace; become_root first",
+        )
+    })?;
+    let layers = LayerCache::open(&spec.cache.root().join("layers"), mode)?;
+    let mut chain = Chain {
+        spec,
+        cache: layers,
+        built: Vec::new(),
+        ledger: spec.ledger.clone(),
+        new_ids: Vec::new(),
+        progress,
+    };
+    for step in &spec.steps {
+        match &step.content {
+            StepContent::Packages(packages)
+                if packages.packages.is_empty() && packages.removes.is_empty() => {}
+            StepContent::Packages(packages) => chain.packages(step.kind, packages)?,
+        }
+    }
+    Ok(BuiltChain { layers: chain.built, ledger: chain.ledger, new_ids: chain.new_ids })
+}
+
+struct Chain<'a> {
+    spec: &'a ChainSpec<'a>,
+    cache: LayerCache,
+    built: Vec<BuiltLayer>,
+    ledger: IdLedger,
+    new_ids: Vec<NewId>,
+    progress: &'a dyn Progress,
+}
+
+impl Chain<'_> {
+    /// Trees built so far, topmost first.
+    fn trees(&self) -> Vec<PathBuf> {
+        self.built.iter().rev().map(|layer| layer.tree.clone()).collect()
+    }
+
+    /// What every layer's id is made of, beside its own content.
+    fn inputs(&self, recipe: &str) -> String {
+        let parent = self.built.last().map_or("", |layer| layer.input_id.as_str());
+        let options = pack::OPTIONS.join(" ");
+        format!(
+            "writer {WRITER}\nparent {parent}\ntools {}\nmkfs {options}\nrecipe {recipe}\n",
+            self.spec.tools.id
+        )
+    }
+
+    fn packages(&mut self, kind: LayerKind, spec: &PackageSpec) -> Result<()> {
+        let input_id = hash::sha256((self.inputs("packages") + &canonical(spec)).as_bytes());
+        if self.take_cached(kind, &input_id)? {
+            return Ok(());
+        }
+        let facts = spec.packages.iter().map(Facts::read).collect::<Result<Vec<_>>>()?;
+        let newest = facts.iter().map(|facts| facts.made).max().unwrap_or(0);
+        let epoch = newest.max(self.built.last().map_or(0, |layer| layer.epoch));
+        let folder = self.cache.begin()?;
+        let (tree, empty) = (folder.path().join("tree"), folder.path().join("empty"));
+        for place in [&tree, &empty] {
+            fs::create_dir(place).map_err(Error::io("making", place))?;
+        }
+        let parents = self.trees();
+        Install {
+            sandbox: &Sandbox::new(epoch, folder.path())?,
+            spec,
+            facts: &facts,
+            parents: &parents,
+            debs: &self.spec.cache.root().join("debs"),
+            tree: &tree,
+            empty: &empty,
+            log: &folder.path().join("build.log"),
+            progress: self.progress,
+        }
+        .run()?;
+        let settled = self.settle_ids(&tree, &parents)?;
+        scrub(&tree, epoch)?;
+        let packed = self.pack(&tree, folder.path(), (epoch, &input_id))?;
+        fs::remove_dir(&empty).map_err(Error::io("removing", &empty))?;
+        let meta = Meta {
+            sha256: packed.sha256,
+            size: packed.size,
+            epoch,
+            mode: self.cache.mode().to_owned(),
+            users: settled.users,
+            groups: settled.groups,
+        };
+        self.cache.finish(folder, &input_id, &meta)?;
+        self.push(kind, input_id, &meta, false);
+        Ok(())
+    }
+
+    /// Uses a layer of the cache, unless its system users clash with the ledger.
+    fn take_cached(&mut self, kind: LayerKind, input_id: &str) -> Result<bool> {
+        let Some(meta) = self.cache.find(input_id) else { return Ok(false) };
+        for (kind, names, known) in
+            [("user", &meta.users, &self.ledger.users), ("group", &meta.groups, &self.ledger.groups)]
+        {
+            let clash = names.iter().any(|(name, id)| {
+                known.get(name).is_some_and(|other| other != id)
+                    || known.iter().any(|(other, taken)| taken == id && other != name)
+            });
+            if clash {
+                self.progress.event(Event::Note(format!(
+                    "a cached layer has {kind} ids of another lock; building it again"
+                )));
+                return Ok(false);
+            }
+        }
+        let mut new = Vec::new();
+        for (kind, names, known) in
+            [("user", &meta.users, &mut self.ledger.users), ("group", &meta.groups, &mut self.ledger.groups)]
+        {
+            for (name, &id) in names {
+                if known.insert(name.clone(), id).is_none() {
+                    new.push(NewId { kind, name: name.clone(), id });
+                }
+            }
+        }
+        self.report_ids(new)?;
+        self.push(kind, input_id.to_owned(), &meta, true);
+        Ok(true)
+    }
+
+    fn settle_ids(&mut self, tree: &Path, parents: &[PathBuf]) -> Result<Settled> {
+        let holder = |file: &str| parents.iter().map(|tree| tree.join(file)).find(|path| path.exists());
+        let merged = tempfile::tempdir().map_err(Error::io("making a folder in", &std::env::temp_dir()))?;
+        let etc = merged.path().join("etc");
+        fs::create_dir(&etc).map_err(Error::io("making", &etc))?;
+        for file in ["etc/passwd", "etc/group"] {
+            if let Some(source) = holder(file) {
+                fs::copy(&source, merged.path().join(file)).map_err(Error::io("copying", &source))?;
+            }
+        }
+        let settled = settle(tree, merged.path(), &mut self.ledger)?;
+        self.report_ids(settled.new.clone())?;
+        Ok(settled)
+    }
+
+    fn report_ids(&mut self, new: Vec<NewId>) -> Result<()> {
+        if self.spec.locked && !new.is_empty() {
+            let names: Vec<&str> = new.iter().map(|id| id.name.as_str()).collect();
+            return Err(Error::refused(
+                "building with --locked",
+                format!(
+                    "the lock's [ids] lack the system users or groups {}; build once without --locked, and commit the lock",
+                    names.join(", ")
+                ),
+            ));
+        }
+        for id in &new {
+            let text =
+                format!("new system {} {} has id {} from now on (lock, [ids])", id.kind, id.name, id.id);
+            self.progress.event(Event::Note(text));
+        }
+        self.new_ids.extend(new);
+        Ok(())
+    }
+
+    fn pack(&self, tree: &Path, scratch: &Path, (epoch, input_id): (u64, &str)) -> Result<Packed> {
+        let entries = walk(tree, epoch)?;
+        let total = entries.iter().map(|entry| match &entry.kind {
+            crate::tree::Kind::File(content) => content.size(),
+            _ => 0,
+        });
+        self.progress.event(Event::Begin { task: Task::Pack, what: "layer".into(), total: total.sum() });
+        let pack = Pack { tools: self.spec.tools, scratch, epoch, input_id };
+        let packed = pack.write(&entries, &scratch.join("layer.erofs"), self.progress)?;
+        self.progress.event(Event::End { task: Task::Pack });
+        Ok(packed)
+    }
+
+    fn push(&mut self, kind: LayerKind, input_id: String, meta: &Meta, cached: bool) {
+        let folder = self.cache.folder(&input_id);
+        self.built.push(BuiltLayer {
+            kind,
+            sha256: meta.sha256.clone(),
+            size: meta.size,
+            epoch: meta.epoch,
+            erofs: folder.join("layer.erofs"),
+            tree: folder.join("tree"),
+            input_id,
+            cached,
+        });
+    }
+}
+
+/// The part of a layer's id that is its own: independent of the order in which packages are named.
+fn canonical(spec: &PackageSpec) -> String {
+    let mut lines: BTreeSet<String> = spec
+        .packages
+        .iter()
+        .map(|package| {
+            format!(
+                "package {} {} {} {}",
+                package.key.name, package.key.arch, package.key.version, package.sha256
+            )
+        })
+        .collect();
+    lines.extend(spec.removes.iter().map(|name| format!("remove {name}")));
+    lines.extend(spec.wants.iter().map(|name| format!("want {name}")));
+    for (package, answers) in &spec.debconf {
+        lines.extend(answers.iter().map(|(question, value)| format!("debconf {package} {question} {value}")));
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_hosts::lock::PackageKey;
+
+    #[test]
+    fn order_of_packages_changes_no_id() {
+        let package = |name: &str| Package {
+            key: PackageKey::new(name, "amd64", "1").unwrap(),
+            sha256: format!("{name}-hash"),
+            file: PathBuf::from("/anywhere"),
+        };
+        let spec = |names: &[&str]| PackageSpec {
+            packages: names.iter().map(|name| package(name)).collect(),
+            ..PackageSpec::default()
+        };
+        assert_eq!(canonical(&spec(&["aa", "bb"])), canonical(&spec(&["bb", "aa"])));
+        assert_ne!(canonical(&spec(&["aa", "bb"])), canonical(&spec(&["aa"])));
+        assert!(!canonical(&spec(&["aa"])).contains("anywhere"));
+    }
+}
