@@ -9,6 +9,7 @@ pub mod fixture;
 pub mod guest;
 pub mod http;
 pub mod image;
+pub mod ordinary;
 pub mod pipe;
 pub mod probe;
 pub mod process;
