@@ -185,8 +185,7 @@ fn edit(args: &NameArgs, context: &Context) -> Result<(), Failure> {
     };
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let program = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| OsString::from("vi"));
-    let rooms: Vec<PathBuf> =
-        set("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter().chain([PathBuf::from("/dev/shm")]).collect();
+    let rooms: Vec<PathBuf> = set("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter().collect();
     match secrets::edit(&args.name, plain.expose_secret(), &program, &rooms)? {
         Some(text) => {
             vault.store.write(&secret, text.expose_secret())?;

@@ -16,9 +16,13 @@ use super::{SECRET_LIMIT_BYTES, SecretsError};
 /// (tmpfs may reach swap).
 const MEMORY_FILESYSTEMS: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
+/// Where POSIX shared memory lives on Linux, always a tmpfs (shm_overview(7)).
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// Runs `program` on a private copy of `plaintext`; the new text, or `None` if it is unchanged.
 ///
-/// `rooms` are folders to try; the first that is kept in memory is used.
+/// `rooms` are folders to try; the first that is kept in memory is used, and [`SHARED_MEMORY`] is
+/// the last.
 pub fn edit(
     what: &str,
     plaintext: &[u8],
@@ -26,7 +30,8 @@ pub fn edit(
     rooms: &[PathBuf],
 ) -> Result<Option<SecretSlice<u8>>, SecretsError> {
     let fail = |reason: String| SecretsError::Edit { what: what.to_string(), reason };
-    let room = rooms.iter().find(|room| in_memory(room)).ok_or_else(|| {
+    let mut candidates = rooms.iter().map(PathBuf::as_path).chain([Path::new(SHARED_MEMORY)]);
+    let room = candidates.find(|room| in_memory(room)).ok_or_else(|| {
         fail("no folder in memory to put the text into; use `landfall secret set` with a pipe".to_string())
     })?;
     // The folder is private (0700) and goes away with everything an editor leaves in it.

@@ -157,7 +157,7 @@ mod tests {
         let site = tempfile::tempdir().unwrap();
         let keys = tempfile::tempdir().unwrap();
         let (recipient, admin) = admin(keys.path());
-        let public = create(site.path(), "vm", &[recipient.clone()]).unwrap();
+        let public = create(site.path(), "vm", std::slice::from_ref(&recipient)).unwrap();
         let secret = host_identity(site.path(), "vm", &admin).unwrap();
         let parsed: age::x25519::Identity = secret.expose_secret().trim().parse().unwrap();
         assert_eq!(parsed.to_public().to_string(), public.as_str());
@@ -177,7 +177,7 @@ mod tests {
         let (recipient, admin) = admin(keys.path());
         assert!(matches!(create(site.path(), "vm", &[]), Err(SecretsError::NoAdmins { .. })));
         for bad in ["", "../x", "a/b", "A", "-a", "a-", "a.b", &"a".repeat(64)] {
-            assert!(create(site.path(), bad, &[recipient.clone()]).is_err(), "{bad}");
+            assert!(create(site.path(), bad, std::slice::from_ref(&recipient)).is_err(), "{bad}");
             assert!(host_identity(site.path(), bad, &admin).is_err());
         }
     }
@@ -200,7 +200,7 @@ mod tests {
         let keys = tempfile::tempdir().unwrap();
         let (recipient, admin) = admin(keys.path());
         for plain in ["hunter2", "AGE-SECRET-KEY-1HUNTER2", ""] {
-            let file = crypt::encrypt(plain.as_bytes(), &[recipient.clone()], "x").unwrap();
+            let file = crypt::encrypt(plain.as_bytes(), std::slice::from_ref(&recipient), "x").unwrap();
             files::replace(&secret_path(site.path(), "vm"), &file, MODE_PUBLIC).unwrap();
             let error = host_identity(site.path(), "vm", &admin).unwrap_err().to_string();
             assert!(!error.to_lowercase().contains("hunter2"), "{error}");
