@@ -12,6 +12,8 @@ pub mod guid;
 mod layout;
 mod marker;
 mod read;
+mod signature;
+mod survey;
 pub mod types;
 mod write;
 
@@ -27,4 +29,6 @@ pub use layout::{
 };
 pub use marker::{InstallId, Marker, Phase};
 pub use read::{Entry, Gpt, MbrEntry, TableSeen, read_table};
+pub use signature::{Signature, probe};
+pub use survey::{DiskState, PartitionSeen, Survey, survey};
 pub use write::{Guids, Old, set_marker, write_new};
