@@ -1,0 +1,76 @@
+//! From a merged host and its built parts to the manifest of a generation.
+
+use super::boot::BootFiles;
+use super::version::SiteVersion;
+use landfall_hosts::host::Host;
+use landfall_hosts::manifest::{FORMAT, InstallSpec, LayerRef, Manifest};
+use landfall_layers::BuiltLayer;
+
+/// Seconds after which a kernel that panicked reboots, so that boot counting can fall back.
+const PANIC_SECONDS: u32 = 30;
+
+/// What a manifest is made of beside the host.
+pub struct Parts<'a> {
+    /// Site id.
+    pub site: &'a str,
+    /// Version of the site.
+    pub version: &'a SiteVersion,
+    /// Newest date in the lock.
+    pub epoch: u64,
+    /// All layers, base first.
+    pub layers: &'a [BuiltLayer],
+    /// Kernel, initrds, EFI programs.
+    pub boot: &'a BootFiles,
+}
+
+/// The manifest of one generation of a host.
+pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
+    Manifest {
+        format: FORMAT,
+        site: parts.site.to_owned(),
+        host: host.name.clone(),
+        profiles: host.device.iter().cloned().collect(),
+        serial: parts.version.serial,
+        kernel_release: parts.boot.release.clone(),
+        cmdline: command_line(host),
+        site_commit: parts.version.commit.clone(),
+        epoch: parts.epoch,
+        install: InstallSpec {
+            match_rule: host.match_rule.clone(),
+            disk: host.disk.match_rule.clone(),
+            existing: host.disk.existing,
+            on_error: host.install.on_error,
+        },
+        kernel: parts.boot.kernel.reference.clone(),
+        initrds: parts.boot.initrds.iter().map(|blob| blob.reference.clone()).collect(),
+        efi: parts.boot.efi.iter().map(|blob| blob.program.clone()).collect(),
+        layers: parts
+            .layers
+            .iter()
+            .map(|layer| LayerRef { kind: layer.kind, sha256: layer.sha256.clone(), size: layer.size })
+            .collect(),
+    }
+}
+
+/// The host's own words come last, so that they win.
+fn command_line(host: &Host) -> String {
+    let mut words = vec![format!("panic={PANIC_SECONDS}")];
+    if host.boot.quiet {
+        words.push("quiet".to_owned());
+    }
+    words.extend(host.kernel.params.iter().cloned());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_words_come_last() {
+        let mut host = Host::default();
+        host.boot.quiet = true;
+        host.kernel.params = vec!["panic=5".into()];
+        assert_eq!(command_line(&host), "panic=30 quiet panic=5");
+    }
+}
