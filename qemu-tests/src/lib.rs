@@ -10,6 +10,7 @@ pub mod guest;
 pub mod http;
 pub mod image;
 pub mod ordinary;
+pub mod peers;
 pub mod pipe;
 pub mod probe;
 pub mod process;

@@ -14,7 +14,7 @@ enum When {
 }
 
 /// The files of `qemu-tests/tests`, in the order in which a fault shows soonest.
-const SUITES: &[(&str, When)] = &[("firmware", When::Core), ("tailnet", When::Core)];
+const SUITES: &[(&str, When)] = &[("firmware", When::Core), ("tailnet", When::Core), ("peers", When::All)];
 
 /// Runs everything that a change must pass.
 pub fn run(arguments: &[String]) -> Outcome {
