@@ -3,6 +3,7 @@
 //! events and reports. Pure types: nothing here touches a device, spawns a process or reads a clock.
 
 pub mod event;
+pub mod homes;
 pub mod host;
 pub mod lock;
 pub mod machine;

@@ -125,3 +125,90 @@ pub struct BootInfo {
     /// `LoaderBootCountPath` before anything could bless it; none where the entry is not counted.
     pub boot_count_path: Option<String>,
 }
+
+/// Make the machine's half of a merged host. `homes` are the files that [`crate::homes::of_host`]
+/// found; the host layer lays their bytes beside this.
+pub fn from_host(
+    host: &crate::host::Host,
+    site: &str,
+    epoch: u64,
+    homes: &BTreeMap<String, crate::homes::HomeFiles>,
+) -> Machine {
+    Machine {
+        format: 1,
+        host: host.name.clone(),
+        hostname: host.hostname.clone(),
+        site: site.to_owned(),
+        epoch,
+        keep: host.state.keep.clone(),
+        users: host.users.iter().map(|(name, user)| (name.clone(), user_of(user))).collect(),
+        secrets: host.secrets.iter().map(|(name, secret)| (name.clone(), secret_of(secret))).collect(),
+        templates: host.files.iter().filter_map(template_of).collect(),
+        wifi: host.network.wifi.iter().map(|(name, wifi)| (name.clone(), wifi_of(wifi))).collect(),
+        network_manager: host.network.manager.clone(),
+        tailnet: host.tailnet.clone(),
+        homes: crate::homes::settings(host, homes),
+        health: host.health.clone(),
+    }
+}
+
+fn user_of(user: &crate::host::User) -> MachineUser {
+    MachineUser { uid: user.uid, password: user.password.as_ref().map(|reference| reference.secret.clone()) }
+}
+
+fn root_unless(name: &Option<String>) -> String {
+    name.clone().unwrap_or_else(|| "root".into())
+}
+
+fn secret_of(secret: &crate::host::Secret) -> MachineSecret {
+    MachineSecret {
+        owner: root_unless(&secret.owner),
+        group: root_unless(&secret.group),
+        mode: secret.mode.clone().unwrap_or_else(|| "0400".into()),
+        link: secret.link.clone(),
+        restart: secret.restart.clone(),
+    }
+}
+
+fn template_of((path, file): (&String, &crate::host::File)) -> Option<(String, Template)> {
+    let template = Template {
+        text: file.template.clone()?,
+        owner: root_unless(&file.owner),
+        group: root_unless(&file.group),
+        // It holds a secret, so nobody else reads it unless the site says so.
+        mode: file.mode.clone().unwrap_or_else(|| "0600".into()),
+    };
+    Some((path.clone(), template))
+}
+
+fn wifi_of(wifi: &crate::host::Wifi) -> MachineWifi {
+    MachineWifi {
+        ssid: wifi.ssid.clone(),
+        psk: wifi.psk.as_ref().map(|reference| reference.secret.clone()),
+        hidden: wifi.hidden,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{File, Host, Secret, SecretRef, User};
+
+    #[test]
+    fn a_machine_holds_names_of_secrets_and_their_defaults() {
+        let mut host = Host { name: "vm".into(), ..Host::default() };
+        host.secrets.insert("key".into(), Secret { file: "secrets/key.age".into(), ..Secret::default() });
+        let password = Some(SecretRef { secret: "key".into() });
+        host.users.insert("sam".into(), User { uid: 1000, password, ..User::default() });
+        let template = Some("x ${secret:key}".to_owned());
+        host.files.insert("/etc/x".into(), File { template, ..File::default() });
+        host.files.insert("/etc/y".into(), File { text: Some("y".into()), ..File::default() });
+        let machine = from_host(&host, "site", 7, &BTreeMap::new());
+        assert_eq!(machine.secrets["key"].mode, "0400");
+        assert_eq!(machine.users["sam"].password.as_deref(), Some("key"));
+        assert_eq!(machine.templates.keys().collect::<Vec<_>>(), ["/etc/x"]);
+        assert_eq!(machine.templates["/etc/x"].mode, "0600");
+        let text = toml::to_string(&machine).unwrap();
+        assert_eq!(toml::from_str::<Machine>(&text).unwrap(), machine);
+    }
+}

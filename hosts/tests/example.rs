@@ -10,11 +10,7 @@ fn example() -> site::Site {
 #[test]
 fn the_example_has_no_error() {
     let problems = example().check();
-    let errors: Vec<String> = problems
-        .iter()
-        .filter(|p| p.is_error())
-        .map(Problem::to_string)
-        .collect();
+    let errors: Vec<String> = problems.iter().filter(|p| p.is_error()).map(Problem::to_string).collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
 }
 

@@ -17,6 +17,17 @@ pub enum Stands {
     Folder,
 }
 
+/// A file of a folder that is laid over a home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Path below the folder.
+    pub path: String,
+    /// Its owner may execute it.
+    pub program: bool,
+    /// It is a symbolic link to this target.
+    pub link: Option<String>,
+}
+
 /// A site's files. Paths are relative to the site, with `/`.
 pub trait Tree {
     /// The text of a file.
@@ -25,6 +36,11 @@ pub trait Tree {
     fn stands(&self, path: &str) -> Option<Stands>;
     /// Every `*.toml` that is a module or a host, sorted.
     fn toml_files(&self) -> io::Result<Vec<String>>;
+    /// Every file and link below a folder, sorted.
+    fn below(&self, folder: &str) -> io::Result<Vec<Found>> {
+        let message = format!("listing {folder}: this site cannot list folders");
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    }
     /// The folder itself, for messages.
     fn name(&self) -> String;
 }
@@ -54,9 +70,42 @@ impl Tree for Folder {
         Ok(found)
     }
 
+    fn below(&self, folder: &str) -> io::Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("listing {folder}: {e}"));
+        find(&self.0.join(folder), "", &mut found).map_err(named)?;
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
     fn name(&self) -> String {
         self.0.display().to_string()
     }
+}
+
+fn find(root: &Path, below: &str, found: &mut Vec<Found>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    for entry in std::fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let not_text = || io::Error::new(io::ErrorKind::InvalidData, "a file name is not UTF-8");
+        let name = entry.file_name().into_string().map_err(|_| not_text())?;
+        let path = match below {
+            "" => name,
+            below => format!("{below}/{name}"),
+        };
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            find(root, &path, found)?;
+        } else if kind.is_symlink() {
+            let target = std::fs::read_link(entry.path())?;
+            let link = Some(target.to_str().ok_or_else(not_text)?.to_owned());
+            found.push(Found { path, program: false, link });
+        } else if kind.is_file() {
+            let program = entry.metadata()?.permissions().mode() & 0o100 != 0;
+            found.push(Found { path, program, link: None });
+        }
+    }
+    Ok(())
 }
 
 fn walk(root: &Path, below: &str, found: &mut Vec<String>) -> io::Result<()> {
@@ -119,6 +168,19 @@ impl Tree for Memory {
             path.ends_with(".toml") && *path != "site.toml" && (top == "hosts" || !NO_MODULES.contains(&top))
         };
         Ok(self.0.keys().filter(is_module).cloned().collect())
+    }
+
+    fn below(&self, folder: &str) -> io::Result<Vec<Found>> {
+        let prefix = format!("{}/", folder.trim_end_matches('/'));
+        let paths = self.0.keys().filter_map(|path| path.strip_prefix(&prefix));
+        let found: Vec<Found> = paths
+            .filter(|path| !path.is_empty() && !path.ends_with('/'))
+            .map(|path| Found { path: path.to_owned(), program: false, link: None })
+            .collect();
+        match self.stands(folder) {
+            Some(Stands::Folder) => Ok(found),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("listing {folder}: no such folder"))),
+        }
     }
 
     fn name(&self) -> String {
