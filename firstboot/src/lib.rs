@@ -2,14 +2,18 @@
 
 pub mod accounts;
 pub mod boot;
+pub mod cli;
 pub mod console;
 pub mod error;
 pub mod files;
+pub mod homes;
+pub mod lost;
 pub mod machine;
 pub mod network;
 pub mod persist;
 pub mod roots;
 pub mod secrets;
+pub mod status;
 pub mod steps;
 pub mod systemd;
 pub mod tools;

@@ -1,3 +1,15 @@
-//! First boot and the running machine: identity, secrets, tailnet, homes, health.
+//! `landfall-machine`: first boot and the running machine.
 
-fn main() {}
+use clap::Parser;
+use landfall_firstboot::cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("landfall-machine: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

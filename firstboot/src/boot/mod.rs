@@ -4,12 +4,9 @@ pub mod count;
 pub mod health;
 pub mod report;
 
-use crate::error::{Error, Result};
 use crate::roots::Roots;
-use rustix::fs::{IFlags, OFlags};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 /// The vendor of systemd-boot's variables: <https://systemd.io/BOOT_LOADER_INTERFACE>.
@@ -40,24 +37,6 @@ fn text(bytes: &[u8]) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-/// Clears LoaderEntryDefault: it would pin an entry past its tries. True if it was there.
-pub fn clear_default(roots: &Roots) -> Result<bool> {
-    let path = variable(roots, "LoaderEntryDefault");
-    if !path.exists() {
-        return Ok(false);
-    }
-    let fail = || Error::at("removing", &path);
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlags::CLOEXEC.bits() as i32);
-    let file = options.open(&path).map_err(fail())?;
-    // The kernel marks variables immutable, against `rm -rf /` (efivarfs in its documentation).
-    if let Ok(flags) = rustix::fs::ioctl_getflags(&file) {
-        let _ = rustix::fs::ioctl_setflags(&file, flags - IFlags::IMMUTABLE);
-    }
-    fs::remove_file(&path).map_err(fail())?;
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,16 +52,5 @@ mod tests {
         assert_eq!(text(&[6, 0, 0, 0]).as_deref(), Some(""));
         assert_eq!(text(&[6, 0, 0, 0, 0, 0xd8]), None);
         assert_eq!(text(&[6, 0, 0, 0, 0x41]).as_deref(), Some(""));
-    }
-
-    #[test]
-    fn a_default_is_cleared_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let roots = Roots::under(dir.path());
-        assert!(!clear_default(&roots).unwrap());
-        fs::create_dir_all(roots.efivars()).unwrap();
-        fs::write(variable(&roots, "LoaderEntryDefault"), "x").unwrap();
-        assert!(clear_default(&roots).unwrap());
-        assert!(!clear_default(&roots).unwrap());
     }
 }

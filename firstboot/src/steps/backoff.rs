@@ -15,7 +15,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// The pause before the next attempt.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let factor = 2u32.saturating_pow(self.attempts.min(16));
         self.attempts = self.attempts.saturating_add(1);
         (FIRST * factor).min(LONGEST)
@@ -29,9 +29,9 @@ mod tests {
     #[test]
     fn doubles_up_to_the_longest_and_never_overflows() {
         let mut backoff = Backoff::default();
-        let first: Vec<u64> = (0..10).map(|_| backoff.next().as_secs()).collect();
+        let first: Vec<u64> = (0..10).map(|_| backoff.pause().as_secs()).collect();
         assert_eq!(first, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
         backoff.attempts = u32::MAX;
-        assert_eq!(backoff.next(), LONGEST);
+        assert_eq!(backoff.pause(), LONGEST);
     }
 }

@@ -1,8 +1,10 @@
 //! The machine's steps. Each stands where it stands because of what the ones before it make.
 
 use super::{Context, Outcome, Step, clock, tailnet};
-use crate::boot::{self, report::BootReport};
+use crate::boot::report::BootReport;
 use crate::error::{Error, Result};
+use crate::homes;
+use crate::lost;
 use crate::network;
 use crate::persist;
 use crate::secrets::{self, Job, identity};
@@ -15,14 +17,11 @@ pub const STEPS: &[Step] = &[
     step("identity", seal_identity),
     step("secrets", open_secrets),
     step("ssh-keys", |context| persist::host_keys(context.roots, context.commands).map(Outcome::Done)),
-    step("boot-entry", |context| {
-        boot::clear_default(context.roots).map(|cleared| {
-            let said = if cleared { "a pinned default was cleared" } else { "nothing is pinned" };
-            Outcome::Done(said.into())
-        })
-    }),
+    step("homes", |context| homes::attempt(context.roots, context.machine, context.commands)),
+    // What may take long because of others stands last.
     step("network", wait_for_network),
     step("tailnet", |context| tailnet::attempt(context.roots, context.machine, context.commands)),
+    Step { name: "lost", background: true, attempt: |context| lost::prune(context.roots).map(Outcome::Done) },
     Step { name: "boot-report", background: true, attempt: report_boot },
 ];
 

@@ -132,7 +132,7 @@ fn attempt(context: &Context, turn: &mut Turn, record: &mut Record) {
         Ok(Outcome::Pending(detail)) => (State::Pending, detail),
         Err(error) => (State::Failed, error.to_string()),
     };
-    turn.next = context.timer.elapsed() + turn.backoff.next();
+    turn.next = context.timer.elapsed() + turn.backoff.pause();
     turn.state = Some(state);
     let changed = record.set(turn.step.name, state, &detail, SystemTime::now());
     if changed {
