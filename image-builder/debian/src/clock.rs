@@ -42,6 +42,22 @@ impl UnixSeconds {
             && words.next().is_none();
         sane.then(|| Self(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second))
     }
+
+    /// Reads what [`fmt::Display`] writes: RFC 3339 with whole seconds, in UTC.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+        let mut date = date.splitn(3, '-').map(str::parse::<i64>);
+        let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
+        let mut clock = clock.splitn(3, ':').map(str::parse::<i64>);
+        let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+        if !(1970..=9999).contains(&year) {
+            return None;
+        }
+        let read = Self(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second);
+        // Whatever is out of range comes out as another text.
+        (read.to_string() == text).then_some(read)
+    }
 }
 
 /// RFC 3339 in UTC.
@@ -86,6 +102,19 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::UnixSeconds;
+
+    #[test]
+    fn what_is_written_is_read_again_and_nothing_else() {
+        for seconds in [0, 951_782_400, 1_789_286_141] {
+            assert_eq!(
+                UnixSeconds::parse_rfc3339(&UnixSeconds(seconds).to_string()),
+                Some(UnixSeconds(seconds))
+            );
+        }
+        for text in ["", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "99999999999999999999-1-1T0:0:0Z"] {
+            assert_eq!(UnixSeconds::parse_rfc3339(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_release_date_goes_both_ways() {

@@ -1,5 +1,6 @@
 //! From a merged host and its built parts to the manifest of a generation.
 
+use super::BuildError;
 use super::boot::BootFiles;
 use super::version::SiteVersion;
 use landfall_hosts::host::Host;
@@ -50,6 +51,16 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
             .map(|layer| LayerRef { kind: layer.kind, sha256: layer.sha256.clone(), size: layer.size })
             .collect(),
     }
+}
+
+/// The exact bytes of a manifest: what is hashed and signed.
+///
+/// # Errors
+/// If it cannot be written as TOML.
+pub fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
+    let text = toml::to_string(manifest)
+        .map_err(|source| BuildError::Toml { what: "the manifest of a generation", source })?;
+    Ok(text.into_bytes())
 }
 
 /// The host's own words come last, so that they win.

@@ -2,11 +2,141 @@
 //! the cache lacks, and composes one image from them.
 
 pub mod boot;
+pub mod chain;
+pub mod identity;
+pub mod lock_file;
 pub mod manifest;
 pub mod requests;
 pub mod version;
 
+use crate::media::{MediumHost, MediumSpec, Trees, compose};
+use boot::BootFiles;
+use landfall_debian::session::{Places, Session};
+use landfall_hosts::event::Progress;
+use landfall_hosts::host::Host;
+use landfall_hosts::lock::Lock;
+use landfall_hosts::manifest::Manifest;
+use landfall_layers::BuiltLayer;
+use lock_file::LockFile;
 use std::path::{Path, PathBuf};
+
+/// Where a build reads and writes.
+#[derive(Debug, Clone)]
+pub struct BuildPlaces {
+    /// The site.
+    pub site: PathBuf,
+    /// The cache.
+    pub cache: PathBuf,
+    /// This computer's apt configuration.
+    pub etc_apt: PathBuf,
+    /// The folder of our static binaries.
+    pub binaries: PathBuf,
+}
+
+/// A host whose parts are all in the cache.
+pub struct BuiltHost {
+    /// All layers, base first.
+    pub layers: Vec<BuiltLayer>,
+    /// Kernel, initrds, EFI programs.
+    pub boot: BootFiles,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its exact bytes.
+    pub manifest_bytes: Vec<u8>,
+}
+
+/// One run of the builder.
+pub struct Builder<'a> {
+    /// Where.
+    pub places: &'a BuildPlaces,
+    /// Site id.
+    pub site_id: String,
+    /// The lock may not change.
+    pub locked: bool,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
+}
+
+impl Builder<'_> {
+    /// Builds what the cache lacks of a host.
+    ///
+    /// # Errors
+    /// If a package cannot be had, a layer cannot be built, or the lock would have to change and
+    /// may not.
+    pub fn host(&self, host: &Host, lock: &mut LockFile) -> Result<BuiltHost, BuildError> {
+        let places =
+            Places { site: &self.places.site, etc_apt: &self.places.etc_apt, cache: &self.places.cache };
+        let session = Session::new(&host.sources, places, &host.locale.lang, &host.arch, self.progress);
+        let requests = requests::of_host(host);
+        lock.complete(&session, &requests, self.locked)?;
+        let tools = session.tools(&lock.lock)?;
+        let epoch = lock.epoch();
+        let version = version::of_site(&self.places.site, epoch);
+        let chain = chain::Chain { builder: self, session: &session, tools: &tools, host, epoch };
+        let built = chain.build(&requests, &lock.lock)?;
+        lock.take_ids(built.ledger)?;
+        let packages: Vec<BuiltLayer> =
+            built.layers.iter().filter(|layer| chain::holds_packages(layer.kind)).cloned().collect();
+        let init = self.places.binaries.join("landfall-init");
+        let boot = boot::boot_files(&packages, &tools, session.cache(), &init)?;
+        let layers = built.layers;
+        let parts =
+            manifest::Parts { site: &self.site_id, version: &version, epoch, layers: &layers, boot: &boot };
+        let manifest = manifest::of_host(host, &parts);
+        let manifest_bytes = manifest::to_bytes(&manifest)?;
+        Ok(BuiltHost { layers, boot, manifest, manifest_bytes })
+    }
+
+    /// Composes the medium of built hosts at `out`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn medium(
+        &self,
+        hosts: Vec<BuiltHost>,
+        lock: &Lock,
+        request: &MediumRequest<'_>,
+    ) -> Result<(), BuildError> {
+        let mut spec = MediumSpec {
+            site: self.site_id.clone(),
+            unattended: request.unattended.map(str::to_owned),
+            ..MediumSpec::default()
+        };
+        for host in hosts {
+            let signature = request.signer.sign(&host.manifest, &host.manifest_bytes)?;
+            spec.epoch = spec.epoch.max(host.manifest.epoch);
+            spec.layers.extend(host.layers.into_iter().map(|layer| (layer.sha256, layer.erofs)));
+            for blob in host.boot.initrds.into_iter().chain([host.boot.kernel]) {
+                if !spec.blobs.iter().any(|known| known.reference == blob.reference) {
+                    spec.blobs.push(blob);
+                }
+            }
+            for program in host.boot.efi {
+                if !spec.efi.iter().any(|known| known.program == program.program) {
+                    spec.efi.push(program);
+                }
+            }
+            spec.hosts.push(MediumHost {
+                manifest: host.manifest,
+                manifest_bytes: host.manifest_bytes,
+                signature,
+            });
+        }
+        let tools = self.places.cache.join("tools").join(landfall_debian::tools::id(lock)).join("root");
+        compose(&spec, &Trees::new(vec![tools]), request.out, self.progress)?;
+        Ok(())
+    }
+}
+
+/// What kind of medium is asked for.
+pub struct MediumRequest<'a> {
+    /// The image.
+    pub out: &'a Path,
+    /// The host that it installs by itself.
+    pub unattended: Option<&'a str>,
+    /// Signs the manifests.
+    pub signer: &'a identity::Signer,
+}
 
 /// Why a build stopped.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +156,23 @@ pub enum BuildError {
     /// Signatures.
     #[error(transparent)]
     Signing(#[from] crate::signing::SigningError),
+    /// A key in `site.toml`.
+    #[error(transparent)]
+    Key(#[from] landfall_hosts::signature::SignatureError),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] landfall_hosts::lock::LockError),
+    /// The lock would have to change.
+    #[error("{0}")]
+    Locked(String),
+    /// A manifest or another file of ours could not be written as TOML.
+    #[error("writing {what} as TOML")]
+    Toml {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        source: toml::ser::Error,
+    },
     /// A file.
     #[error("{doing} {}", path.display())]
     Io {
@@ -43,4 +190,18 @@ impl BuildError {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }
+}
+
+/// Identifies a site on media and machines: its first signing key, else who its admins are. Never
+/// its folder, so that a copy is the same site.
+///
+/// # Errors
+/// If a signing key in `site.toml` is none.
+pub fn site_id(site: &landfall_hosts::site::Site) -> Result<String, BuildError> {
+    if let Some(key) = site.signing_keys().first() {
+        return Ok(landfall_hosts::signature::key_id(key)?);
+    }
+    let admins: String =
+        site.admins().into_iter().map(|(name, recipient)| format!("{name} {recipient}\n")).collect();
+    Ok(landfall_debian::hash::sha256(admins.as_bytes()).chars().take(16).collect())
 }

@@ -14,7 +14,9 @@ pub fn of_host(host: &Host) -> Vec<LayerRequest> {
         packages: base::wants(host.kernel.package.as_deref()),
         recommends_of: BTreeSet::new(),
     }];
-    let steps = [("desktop", &host.desktop_packages), ("packages", &host.packages)];
+    let mut own = host.packages.clone();
+    own.extend(implied(host).into_iter().map(str::to_owned));
+    let steps = [("desktop", &host.desktop_packages), ("packages", &own)];
     for (step, packages) in steps {
         if packages.is_empty() {
             continue;
@@ -35,6 +37,24 @@ pub fn of_host(host: &Host) -> Vec<LayerRequest> {
 pub fn of_hosts<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> Vec<LayerRequest> {
     let mut names = BTreeSet::new();
     hosts.into_iter().flat_map(of_host).filter(|request| names.insert(request.name.clone())).collect()
+}
+
+/// Packages that other keys of a host stand for, so that nobody has to name them twice.
+fn implied(host: &Host) -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    let wifi = !host.network.wifi.is_empty();
+    match host.network.manager.as_str() {
+        "networkmanager" => packages.push("network-manager"),
+        "networkd" if wifi => packages.push("iwd"),
+        _ => {}
+    }
+    if wifi {
+        packages.push("wireless-regdb");
+        if host.network.manager == "networkmanager" {
+            packages.push("wpasupplicant");
+        }
+    }
+    packages
 }
 
 /// Hosts with the same kernel and architecture share a base.

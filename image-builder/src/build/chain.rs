@@ -1,0 +1,78 @@
+//! A host's chain of layers, from its merged config and the lock.
+
+use super::{BuildError, Builder};
+use landfall_debian::resolve::LayerRequest;
+use landfall_debian::session::Session;
+use landfall_debian::tools::Tools;
+use landfall_hosts::host::Host;
+use landfall_hosts::lock::Lock;
+use landfall_hosts::manifest::LayerKind;
+use landfall_layers::{BuiltChain, ChainSpec, Package, PackageSpec, Step, StepContent, build_chain};
+
+/// What a chain is built from.
+pub struct Chain<'a> {
+    /// The run that it belongs to.
+    pub builder: &'a Builder<'a>,
+    /// Brings packages.
+    pub session: &'a Session<'a>,
+    /// Programs.
+    pub tools: &'a Tools,
+    /// The host.
+    pub host: &'a Host,
+    /// Newest date in the lock.
+    pub epoch: u64,
+}
+
+/// Whether a step of this kind installs packages.
+pub fn holds_packages(kind: LayerKind) -> bool {
+    matches!(kind, LayerKind::Base | LayerKind::Desktop | LayerKind::Packages | LayerKind::Profile)
+}
+
+impl Chain<'_> {
+    /// Builds what the cache lacks.
+    ///
+    /// # Errors
+    /// If a package cannot be had or a layer cannot be built.
+    pub fn build(&self, requests: &[LayerRequest], lock: &Lock) -> Result<BuiltChain, BuildError> {
+        let mut steps = Vec::new();
+        for request in requests {
+            steps.push(self.packages(request, lock)?);
+        }
+        let spec = ChainSpec {
+            cache: self.session.cache(),
+            tools: self.tools,
+            steps,
+            ledger: lock.ids.clone(),
+            locked: self.builder.locked,
+        };
+        Ok(build_chain(&spec, self.builder.progress)?)
+    }
+
+    fn packages(&self, request: &LayerRequest, lock: &Lock) -> Result<Step, BuildError> {
+        let files = self.session.fetch(lock, &request.name)?;
+        let packages = files.into_iter().map(|(key, file)| {
+            let sha256 = lock.packages.get(&key).map_or(String::new(), |package| package.sha256.clone());
+            Package { key, sha256, file }
+        });
+        let layer = lock.layers.get(&request.name);
+        Ok(Step {
+            kind: kind(&request.name),
+            content: StepContent::Packages(PackageSpec {
+                name: request.name.clone(),
+                packages: packages.collect(),
+                removes: layer.map(|layer| layer.removes.clone()).unwrap_or_default(),
+                wants: request.packages.clone(),
+                debconf: self.host.debconf.clone(),
+            }),
+        })
+    }
+}
+
+/// The kind of a layer by its name in the lock: `base…`, `HOST/desktop`, `HOST/packages`.
+fn kind(name: &str) -> LayerKind {
+    match name.rsplit_once('/') {
+        None => LayerKind::Base,
+        Some((_, "desktop")) => LayerKind::Desktop,
+        Some(_) => LayerKind::Packages,
+    }
+}
