@@ -161,6 +161,14 @@ impl Fetcher {
         if have > 0 && response.status() != 206 {
             restart(file, &mut hasher, &mut have).map_err(local)?;
         }
+        let promised = response.body().content_length().map(|length| length + have);
+        if let (Some(promised), Some(size)) = (promised, download.size)
+            && promised != size
+        {
+            let reason =
+                format!("the mirror has another version of it, of {promised} bytes instead of {size}");
+            return Err(Failure::Final(wrong(download, &reason)));
+        }
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 64 << 10];
         loop {
