@@ -99,6 +99,16 @@ impl Fixture {
         let Some(programs) = &self.programs else { return Ok(None) };
         Repository::start(programs, &self.folder.join("apt")).map(Some)
     }
+
+    /// The same repository with a further package, under a key of its own.
+    pub fn repository_with(
+        &self,
+        extra: impl FnOnce(&Path) -> Result<PathBuf>,
+    ) -> Result<Option<Repository>> {
+        let Some(programs) = &self.programs else { return Ok(None) };
+        Repository::start_with(programs, &self.folder.join("apt-more"), |pool| extra(pool).map(Some))
+            .map(Some)
+    }
 }
 
 fn make_site(folder: &Path, programs: Option<&Programs>) -> Result<Site> {

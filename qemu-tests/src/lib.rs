@@ -3,6 +3,7 @@
 //! It drives the same binaries that a person uses and asserts on reports, disk bytes and console
 //! sentinels; no product code lives here.
 
+pub mod bench;
 pub mod demonstration;
 pub mod error;
 pub mod fixture;

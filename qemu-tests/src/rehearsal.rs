@@ -79,8 +79,14 @@ impl Machine {
 
     /// Boots the disk alone and waits for first boot to be done, and for the guest agent.
     pub fn boot(&self, name: &str, ssh_port: Option<u16>) -> Result<Guest> {
+        self.boot_beside(name, ssh_port, Vec::new())
+    }
+
+    /// Like [`Self::boot`], with further drives attached.
+    pub fn boot_beside(&self, name: &str, ssh_port: Option<u16>, drives: Vec<Drive>) -> Result<Guest> {
         let mut config = self.config(name);
         config.drives = vec![Drive::disk(&self.disk, TARGET_SERIAL)];
+        config.drives.extend(drives);
         config.ssh_port = ssh_port;
         let mut guest = Guest::start(&config)?;
         guest.wait_for(&["LANDFALL FIRSTBOOT done"], BOOT_LIMIT)?;

@@ -79,6 +79,8 @@ impl Site {
 
     /// Points the site at a repository that is served now: its port is another at each start.
     pub fn serve_tailscale_from(&self, repository: &Repository) -> Result<()> {
+        let key = self.folder.join("files/keys/tailscale.asc");
+        std::fs::copy(repository.key(), &key).doing("copying the repository's key to", &key)?;
         let uri = repository.uri();
         self.edit("common.toml", |table| {
             sub(sub(table, "apt"), "tailscale").insert("uri".into(), uri.into());

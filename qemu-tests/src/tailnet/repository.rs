@@ -1,7 +1,7 @@
 //! A signed apt repository on loopback that holds one package, as its vendor would serve it.
 
 use super::go::Programs;
-use super::{TAILSCALE, package};
+use super::package;
 use crate::error::{Doing, Result};
 use crate::http::Server;
 use crate::image::{hex, sha256};
@@ -20,10 +20,25 @@ pub struct Repository {
 impl Repository {
     /// Lays out the repository in `folder` (once: a folder that has one is served as it is) and serves it.
     pub fn start(programs: &Programs, folder: &Path) -> Result<Self> {
-        let release = folder.join("dists/trixie/InRelease");
+        Self::start_with(programs, folder, |_| Ok(None))
+    }
+
+    /// Like [`Self::start`], with a further package that `extra` puts into the pool.
+    pub fn start_with(
+        programs: &Programs,
+        folder: &Path,
+        extra: impl FnOnce(&Path) -> Result<Option<PathBuf>>,
+    ) -> Result<Self> {
         let key = folder.join("key.asc");
-        if !release.exists() {
-            lay_out(programs, folder, &key)?;
+        if !folder.join("dists/trixie/InRelease").exists() {
+            let pool = folder.join("pool");
+            std::fs::create_dir_all(&pool).doing("creating", &pool)?;
+            let mut stanzas = stanza(&package::control(), &package::pack(programs, &pool)?)?;
+            if let Some(deb) = extra(&pool)? {
+                let control = run(Command::new("dpkg-deb").arg("-f").arg(&deb))?;
+                stanzas.push_str(&stanza(&control, &deb)?);
+            }
+            lay_out(folder, &stanzas, &key)?;
         }
         Ok(Self { server: Server::start(folder)?, key })
     }
@@ -39,23 +54,20 @@ impl Repository {
     }
 }
 
-fn lay_out(programs: &Programs, folder: &Path, key: &Path) -> Result<()> {
-    let pool = folder.join("pool");
+/// What an index says of a package in the pool.
+fn stanza(control: &str, deb: &Path) -> Result<String> {
+    let bytes = std::fs::read(deb).doing("reading", deb)?;
+    let name = deb.file_name().unwrap_or_default().to_string_lossy();
+    let (size, md5, hash) = (bytes.len(), hex(&Md5::digest(&bytes)), sha256(deb)?);
+    let control = control.trim_end();
+    Ok(format!("{control}\nFilename: pool/{name}\nSize: {size}\nMD5sum: {md5}\nSHA256: {hash}\n\n"))
+}
+
+fn lay_out(folder: &Path, packages: &str, key: &Path) -> Result<()> {
     let binary = folder.join("dists/trixie/main/binary-amd64");
-    for path in [&pool, &binary] {
-        std::fs::create_dir_all(path).doing("creating", path)?;
-    }
-    let deb = package::pack(programs, &pool)?;
-    let bytes = std::fs::read(&deb).doing("reading", &deb)?;
-    let packages = format!(
-        "{}Filename: pool/tailscale_{TAILSCALE}_amd64.deb\nSize: {}\nMD5sum: {}\nSHA256: {}\n\n",
-        package::control(),
-        bytes.len(),
-        hex(&Md5::digest(&bytes)),
-        sha256(&deb)?
-    );
+    std::fs::create_dir_all(&binary).doing("creating", &binary)?;
     let index = binary.join("Packages");
-    std::fs::write(&index, &packages).doing("writing", &index)?;
+    std::fs::write(&index, packages).doing("writing", &index)?;
     let date = run(Command::new("date").args(["-Ru"]))?;
     let date = date.trim().replace("+0000", "UTC");
     let release = format!(

@@ -1,5 +1,6 @@
 //! The table of subcommands.
 
+mod bench;
 mod dist;
 mod pipe;
 mod run;
@@ -31,6 +32,7 @@ pub const TABLE: &[Command] = &[
         about: "[--all] [--only NAME] lints, unit tests and the QEMU tests",
         run: test::run,
     },
+    Command { name: "bench", about: "[abcdef] builds, copies and boots, timed", run: bench::run },
     Command { name: "dist", about: "the three programs as they are shipped, in target/dist", run: dist::run },
     Command { name: "tidy", about: "the house rules that no compiler holds", run: tidy::run },
     Command { name: "pipe", about: "PORT  what QEMU forks per connection of a guest", run: pipe::run },
