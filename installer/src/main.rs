@@ -1,3 +1,5 @@
-//! The installer and stage 1: /init of medium and machine.
+//! `/init` of medium and machine.
 
-fn main() {}
+fn main() {
+    landfall_installer::run::pid1();
+}

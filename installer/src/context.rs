@@ -1,0 +1,19 @@
+//! What every part of a run needs.
+
+use crate::cmdline::Cmdline;
+use crate::console::Consoles;
+use crate::modules::hotplug::Hotplug;
+use crate::roots::Roots;
+
+/// The running `/init`.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where the kernel's file systems are.
+    pub roots: Roots,
+    /// The kernel command line.
+    pub cmdline: Cmdline,
+    /// Where words go.
+    pub consoles: Consoles,
+    /// Drivers and late devices.
+    pub hotplug: Hotplug,
+}

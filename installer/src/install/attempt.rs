@@ -1,0 +1,378 @@
+//! One attempt: from finding the medium to the finished machine, with what a report needs.
+
+use super::content::{self, Content};
+use super::effects::{self, Decided};
+use super::hash::From;
+use super::hosts::{self, Chosen};
+use super::medium::{self, Medium, Released};
+use super::plan::{Ask, Plan, Seen, plan};
+use super::progress::Bar;
+use super::refusal::{Refusal, Stop};
+use super::{identity, prompt, report, unattended, verify};
+use crate::context::Context;
+use crate::error::Error;
+use crate::probe::{Machine, Partition, disks, machine};
+use crate::stage1::now;
+use landfall_disk::{InstallId, LOADER_CONF, medium_loader_conf};
+use landfall_hosts::host::OnError;
+use landfall_hosts::medium::{Seed, Unattended};
+use landfall_hosts::report::{InstallReport, Outcome, Phase};
+use std::time::Instant;
+
+/// Phases and how long they took.
+#[derive(Debug, Default)]
+pub struct Timed(Vec<Phase>);
+
+impl Timed {
+    /// Runs a phase and notes its time.
+    pub fn run<T>(&mut self, name: &str, bytes: u64, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let value = work();
+        self.0.push(Phase { name: name.into(), seconds: begun.elapsed().as_secs_f64(), bytes });
+        value
+    }
+}
+
+/// A finished machine.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its host.
+    pub host: String,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// What is known so far, for the report.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    context: &'a Context,
+    begun: Instant,
+    machine: Machine,
+    seen: Vec<Seen>,
+    timed: Timed,
+    host: Option<String>,
+    install_id: String,
+    on_error: OnError,
+    target: Option<String>,
+    medium_esp: Option<Partition>,
+    bare_identity: bool,
+}
+
+impl<'a> Attempt<'a> {
+    /// Nothing is known yet.
+    pub fn new(context: &'a Context) -> Self {
+        Self {
+            context,
+            begun: Instant::now(),
+            machine: Machine::default(),
+            seen: Vec::new(),
+            timed: Timed::default(),
+            host: context.cmdline.host().map(str::to_owned),
+            install_id: String::new(),
+            on_error: OnError::default(),
+            target: None,
+            medium_esp: None,
+            bare_identity: false,
+        }
+    }
+
+    /// The whole attempt.
+    pub fn run(&mut self) -> Result<Finished, Stop> {
+        let context = self.context;
+        self.machine = machine::probe(&context.roots);
+        let medium = medium::find(context).map_err(|error| {
+            Refusal::new(
+                "no-medium",
+                error.chain(),
+                "plug the medium into another port, or write it again; then try again",
+            )
+        })?;
+        self.medium_esp = Some(medium.esp.clone());
+        self.bare_identity = unattended::has_bare_identity(&medium.folder);
+        let mark = unattended::read(&medium.folder)?;
+        let id = self.install_id(mark.as_ref())?;
+        self.timed_probe(&medium);
+        if let Some(mark) = mark.as_ref().filter(|mark| self.has_installed(mark)) {
+            return Err(self.already_done(medium, mark));
+        }
+        let chosen = self.host(&medium, mark.as_ref())?;
+        let plan = self.plan(&chosen)?;
+        self.target = Some(plan.disk.path.to_string_lossy().into_owned());
+        self.verify(&medium, &chosen)?;
+        let identity = identity::take(context, &medium.folder, &chosen.manifest.host)?;
+        self.confirm(&chosen, &plan)?;
+        let seed = self.seed(&chosen)?;
+        let decided = Decided { chosen: &chosen, plan: &plan, id, identity, seed };
+        self.install(medium, &decided, mark.as_ref())
+    }
+
+    fn install_id(&mut self, mark: Option<&Unattended>) -> Result<InstallId, Stop> {
+        let random = || super::random::<8>().map(InstallId);
+        let failed = |error| Stop::Failed { step: "choosing an install id", error };
+        let id = match mark {
+            Some(mark) => mark.install_id.parse().map_err(Error::disk("reading the install id")),
+            None => random(),
+        };
+        let id = id.map_err(failed)?;
+        self.install_id = id.to_string();
+        Ok(id)
+    }
+
+    fn timed_probe(&mut self, medium: &Medium) {
+        let context = self.context;
+        self.seen = self.timed.run("probe", 0, || seen(context, Some(medium)));
+    }
+
+    /// This medium's own mark, or that of a disk which it finished before it could mark itself.
+    fn has_installed(&self, mark: &Unattended) -> bool {
+        let finished =
+            |seen: &Seen| matches!(&seen.content, Content::Machine { id } if *id == mark.install_id);
+        unattended::is_done(mark) || self.seen.iter().any(finished)
+    }
+
+    /// Finishes what a power cut may have left undone on the medium, and nothing else.
+    fn already_done(&mut self, medium: Medium, mark: &Unattended) -> Stop {
+        let host = mark.host.clone().unwrap_or_else(|| "a machine".into());
+        let finished = medium.release().and_then(|released| spend(self.context, &released, mark));
+        match finished {
+            Ok(()) => self.bare_identity = false,
+            Err(error) => self.context.consoles.say(format!(
+                "Warning: the medium could not be cleaned: {}. It may still hold the machine's identity; \
+                 flash it again or destroy it.",
+                error.chain()
+            )),
+        }
+        Stop::AlreadyDone { host }
+    }
+
+    fn host(&mut self, medium: &Medium, mark: Option<&Unattended>) -> Result<Chosen, Stop> {
+        let choice = hosts::choose(self.context, medium, &self.machine)?;
+        let chosen = match choice {
+            hosts::Choice::One(chosen) => *chosen,
+            hosts::Choice::Ask(names) if self.context.cmdline.unattended() => {
+                return Err(Refusal::new(
+                    "several-hosts",
+                    format!("several hosts of this medium could be this machine: {}", names.join(", ")),
+                    "give each a [match] rule that fits one machine, or choose an entry of the boot menu",
+                )
+                .into());
+            }
+            hosts::Choice::Ask(names) => {
+                let items: Vec<&str> = names.iter().map(String::as_str).collect();
+                let number = prompt::menu(self.context, "Which host shall this machine be?", &items);
+                hosts::read(medium, items.get(number).copied().unwrap_or_default())?
+            }
+        };
+        let name = chosen.manifest.host.clone();
+        self.on_error = chosen.manifest.install.on_error;
+        self.context.consoles.say(format!("Host: {name}"));
+        let meant = mark.and_then(|mark| mark.host.as_ref());
+        if self.context.cmdline.unattended() && meant.is_some_and(|meant| *meant != name) {
+            return Err(Refusal::new(
+                "unknown-host",
+                format!("the boot entry names {name}, and the medium was made for another host"),
+                "write the medium again",
+            )
+            .into());
+        }
+        self.host = Some(name);
+        Ok(chosen)
+    }
+
+    fn plan(&self, chosen: &Chosen) -> Result<Plan, Stop> {
+        let ask = Ask { manifest: &chosen.manifest, seen: &self.seen, firmware: &self.machine.firmware };
+        let plan = plan(&ask)?;
+        let consoles = &self.context.consoles;
+        consoles.say(format!("Target: {}; it holds {}.", plan.disk.line(), plan.content.words()));
+        Ok(plan)
+    }
+
+    /// Every byte that will be needed, before the target is touched.
+    fn verify(&mut self, medium: &Medium, chosen: &Chosen) -> Result<(), Stop> {
+        let context = self.context;
+        let manifest = &chosen.manifest;
+        let failed = |error: Error| verify::refusal(&verify::Wrong::Unreadable(error));
+        let (mount, folder) = medium.esp_for_reading(context).map_err(failed)?;
+        let mut files = verify::layers(manifest, &medium.folder);
+        files.extend(verify::esp_files(manifest, &folder));
+        let bytes = verify::bytes(&files);
+        let wrong = self.timed.run("verify", bytes, || {
+            let bar = Bar::begin(&context.consoles, "Checking the medium", bytes);
+            verify::all(&files, From::Cache, &bar)
+        });
+        mount.close().map_err(failed)?;
+        match wrong {
+            None => Ok(()),
+            Some(wrong) => Err(verify::refusal(&wrong).into()),
+        }
+    }
+
+    /// A person who watches is asked once more where something would be lost.
+    fn confirm(&self, chosen: &Chosen, plan: &Plan) -> Result<(), Stop> {
+        let empty = matches!(plan.content, Content::Blank | Content::HalfInstalled { .. });
+        if empty || self.context.cmdline.unattended() {
+            return Ok(());
+        }
+        let question =
+            format!("Everything on {} will be destroyed ({}).", plan.disk.line(), plan.content.words());
+        if prompt::confirm(self.context, &question, "yes") {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            "not-confirmed",
+            format!("the installation of {} was not confirmed", chosen.manifest.host),
+            "try again and type yes, or power off",
+        )
+        .into())
+    }
+
+    fn seed(&self, chosen: &Chosen) -> Result<Seed, Stop> {
+        let machine_id =
+            super::random_hex::<16>().map_err(|error| Stop::Failed { step: "making a machine-id", error })?;
+        Ok(Seed {
+            format: 1,
+            host: chosen.manifest.host.clone(),
+            site: chosen.manifest.site.clone(),
+            machine_id,
+            install_id: self.install_id.clone(),
+            generation: effects::FIRST,
+            installed_at: now(),
+        })
+    }
+
+    fn install(
+        &mut self,
+        medium: Medium,
+        decided: &Decided<'_>,
+        mark: Option<&Unattended>,
+    ) -> Result<Finished, Stop> {
+        let context = self.context;
+        let failed = |(step, error): effects::StepError| Stop::Failed { step, error };
+        let written = effects::write(context, &medium, decided, &mut self.timed).map_err(failed)?;
+        let report = self.report(Outcome::Done);
+        let text =
+            report::json(&report).map_err(|error| Stop::Failed { step: "writing the report", error })?;
+        written.finish(context, decided.id, &text).map_err(failed)?;
+        // The machine is finished. What follows is the medium's own affair and cannot undo that.
+        let spent = medium.release().and_then(|released| {
+            if let Some(mark) = mark {
+                spend(context, &released, mark)?;
+            }
+            report::save_released(context, &released, &report)
+        });
+        match spent {
+            Ok(name) => context.consoles.say(format!("The report is on the medium: {name}")),
+            Err(error) => context.consoles.say(format!(
+                "Warning: the medium could not be updated: {}. If it holds an identity, flash it again or \
+                 destroy it.",
+                error.chain()
+            )),
+        }
+        Ok(Finished {
+            host: decided.chosen.manifest.host.clone(),
+            seconds: self.begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// What the host says about errors; asked for a prompt until a host is known.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
+    /// Whether a shell could reach no bare identity.
+    pub fn shell_is_free(&self) -> bool {
+        !self.bare_identity
+    }
+
+    /// Lists the disks as they are now.
+    pub fn show_disks(&self) {
+        let consoles = &self.context.consoles;
+        let now = disks::list(&self.context.roots);
+        if now.is_empty() {
+            consoles.say("The kernel sees no disks.");
+        }
+        for disk in now {
+            let known = self.seen.iter().find(|seen| seen.disk.name == disk.name);
+            let role = if known.is_some_and(|seen| seen.is_medium) { "the medium" } else { "it holds" };
+            let content = match known {
+                Some(seen) if seen.is_medium => String::new(),
+                _ => format!(" {}", content::look(&disk).words()),
+            };
+            consoles.say(format!("{}: {role}{content}", disk.line()));
+        }
+    }
+
+    /// Writes the report to the medium, if there is anything to say and a medium to say it to.
+    pub fn save_report(&mut self, outcome: Option<Outcome>) {
+        let (Some(outcome), Some(esp)) = (outcome, self.medium_esp.clone()) else {
+            return;
+        };
+        match report::save(self.context, &esp, &self.report(outcome)) {
+            Ok(name) => self.context.consoles.say(format!("The report is on the medium: {name}")),
+            Err(error) => {
+                self.context.consoles.say(format!("The report could not be saved: {}", error.chain()));
+            }
+        }
+    }
+
+    fn report(&self, outcome: Outcome) -> InstallReport {
+        let json = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default();
+        InstallReport {
+            schema: 1,
+            host: self.host.clone(),
+            install_id: self.install_id.clone(),
+            outcome,
+            facts: json(serde_json::to_value(&self.machine)),
+            disks: json(serde_json::to_value(&self.seen)),
+            target: self.target.clone(),
+            phases: self.timed.0.clone(),
+            log: self.context.consoles.lines(),
+        }
+    }
+}
+
+/// The medium's last duty: marked done, identities overwritten, and a menu in place of a default.
+/// In this order: a power cut in between leaves a medium that never installs again, and that goes
+/// on erasing.
+fn spend(context: &Context, medium: &Released, mark: &Unattended) -> Result<(), Error> {
+    let (mount, folder) = medium.data_for_writing()?;
+    unattended::set_done(&folder, mark)?;
+    unattended::erase_identities(&folder)?;
+    mount.close()?;
+    let (mount, folder) = medium.esp_for_writing(context)?;
+    let path = folder.join(LOADER_CONF);
+    crate::tree::write(&path, medium_loader_conf(None).as_bytes(), 0o644)?;
+    mount.close()
+}
+
+fn seen(context: &Context, medium: Option<&Medium>) -> Vec<Seen> {
+    let mounts = std::fs::read_to_string(context.roots.proc.join("self/mountinfo")).unwrap_or_default();
+    disks::list(&context.roots)
+        .into_iter()
+        .map(|disk| {
+            let is_medium = medium.is_some_and(|medium| medium.disk.name == disk.name);
+            let content =
+                if is_medium { Content::Used { what: "the medium".into() } } else { content::look(&disk) };
+            let mounted = disk.partitions.iter().any(|partition| is_mounted(&mounts, &partition.device));
+            Seen { disk, content, is_medium, mounted }
+        })
+        .collect()
+}
+
+/// The third field of a line is the device (proc_pid_mountinfo(5)).
+fn is_mounted(mountinfo: &str, device: &str) -> bool {
+    mountinfo.lines().any(|line| line.split_whitespace().nth(2) == Some(device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounted_devices() {
+        let text = "23 1 254:3 / /run/landfall/medium ro - ext4 /dev/vda3 ro\nbroken\n";
+        assert!(is_mounted(text, "254:3"));
+        assert!(!is_mounted(text, "254:30"));
+        assert!(!is_mounted("", ""));
+    }
+}

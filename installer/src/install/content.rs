@@ -1,0 +1,165 @@
+//! What is on a disk, read without writing a byte.
+
+use crate::error::{Error, Result};
+use crate::probe::Disk;
+use crate::table;
+use landfall_disk::{Gpt, Marker, Phase, TableSeen, types};
+use serde::Serialize;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// Both ends of a disk, where every known format has its marks.
+const EDGE_BYTES: u64 = 1 << 20;
+/// Places in between that are looked at: data without any mark must not pass for nothing.
+const SAMPLES: u64 = 64;
+const SAMPLE_BYTES: usize = 64 * 1024;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Content {
+    /// Nothing but zeroes or erased flash.
+    Blank,
+    /// A Landfall installation that was broken off: worth nothing.
+    HalfInstalled {
+        /// Its install id.
+        id: String,
+    },
+    /// A Landfall installation that was broken off while it kept state: worth everything.
+    HalfKept {
+        /// Its install id.
+        id: String,
+    },
+    /// A finished Landfall machine.
+    Machine {
+        /// Its install id.
+        id: String,
+    },
+    /// Something else.
+    Used {
+        /// In words.
+        what: String,
+    },
+    /// It cannot be read.
+    Unreadable {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Content {
+    /// In words, for a refusal or the list of disks.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Blank => "nothing".into(),
+            Self::HalfInstalled { .. } => "an installation of Landfall that was broken off".into(),
+            Self::HalfKept { .. } => {
+                "an installation of Landfall that was broken off while it kept data".into()
+            }
+            Self::Machine { .. } => "a machine that Landfall installed".into(),
+            Self::Used { what } => what.clone(),
+            Self::Unreadable { why } => format!("something that cannot be read: {why}"),
+        }
+    }
+}
+
+/// Looks at a disk.
+pub fn look(disk: &Disk) -> Content {
+    inspect(disk).unwrap_or_else(|error| Content::Unreadable { why: error.chain() })
+}
+
+fn inspect(disk: &Disk) -> Result<Content> {
+    Ok(match table::read(disk)? {
+        TableSeen::Gpt(gpt) => of_gpt(&gpt),
+        TableSeen::Mbr(entries) => {
+            Content::Used { what: format!("an MBR partition table with {} partitions", entries.len()) }
+        }
+        TableSeen::Damaged => Content::Used { what: "a damaged GPT partition table".into() },
+        TableSeen::None if is_blank(disk)? => Content::Blank,
+        TableSeen::None => Content::Used { what: "data without a partition table".into() },
+    })
+}
+
+fn of_gpt(gpt: &Gpt) -> Content {
+    let first = gpt.entries.iter().find(|entry| entry.number == 1 && entry.type_guid == types::BIOS_BOOT);
+    if let Some(marker) = first.and_then(|entry| Marker::parse(&entry.name)) {
+        let id = marker.id.to_string();
+        return match marker.phase {
+            Phase::Installing => Content::HalfInstalled { id },
+            Phase::Keeping => Content::HalfKept { id },
+            Phase::Done => Content::Machine { id },
+        };
+    }
+    if gpt.entries.is_empty() {
+        return Content::Used { what: "an empty GPT partition table".into() };
+    }
+    let names: Vec<String> = gpt
+        .entries
+        .iter()
+        .map(|entry| match (types::name(entry.type_guid), entry.name.trim()) {
+            (Some(kind), "") => kind.to_owned(),
+            (Some(kind), name) => format!("{kind} \"{}\"", printable(name)),
+            (None, "") => "a partition of unknown type".to_owned(),
+            (None, name) => format!("\"{}\"", printable(name)),
+        })
+        .collect();
+    Content::Used { what: format!("a GPT with {}: {}", count(names.len()), names.join(", ")) }
+}
+
+fn count(partitions: usize) -> String {
+    if partitions == 1 { "1 partition".into() } else { format!("{partitions} partitions") }
+}
+
+/// A partition's name is outside text and goes to a terminal.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn is_blank(disk: &Disk) -> Result<bool> {
+    let doing = || format!("reading {}", disk.path.display());
+    let file = File::open(&disk.path).map_err(Error::io(doing()))?;
+    blank(&file, disk.size_bytes).map_err(Error::io(doing()))
+}
+
+/// Whether both ends and samples between them are all zeroes, or all ones as erased flash is.
+pub(crate) fn blank(file: &impl FileExt, size: u64) -> std::io::Result<bool> {
+    let mut buffer = vec![0u8; SAMPLE_BYTES];
+    let edge = EDGE_BYTES.min(size);
+    let mut places: Vec<u64> = (0..edge).step_by(SAMPLE_BYTES).collect();
+    places.extend((size - edge..size).step_by(SAMPLE_BYTES));
+    places.extend((1..SAMPLES).map(|n| size / SAMPLES * n));
+    for place in places {
+        let length = usize::try_from(size - place).unwrap_or(usize::MAX).min(SAMPLE_BYTES);
+        let Some(part) = buffer.get_mut(..length) else {
+            continue;
+        };
+        file.read_exact_at(part, place)?;
+        let first = part.first().copied().unwrap_or(0);
+        if !matches!(first, 0 | 0xff) || part.iter().any(|byte| *byte != first) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn blank_means_blank() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.set_len(64 << 20).unwrap();
+        assert!(blank(&file, 64 << 20).unwrap());
+        file.write_all(b"x").unwrap();
+        assert!(!blank(&file, 64 << 20).unwrap());
+        file.write_all_at(&[0], 0).unwrap();
+        file.write_all_at(b"x", (64 << 20) - 1).unwrap();
+        assert!(!blank(&file, 64 << 20).unwrap());
+        file.write_all_at(&[0], (64 << 20) - 1).unwrap();
+        file.write_all_at(&[7; 70_000], 32 << 20).unwrap();
+        assert!(!blank(&file, 64 << 20).unwrap());
+        assert!(blank(&tempfile::tempfile().unwrap(), 0).unwrap());
+    }
+}

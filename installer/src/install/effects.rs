@@ -1,0 +1,131 @@
+//! The effects, in the order that makes a power cut harmless: before the first write the old disk
+//! is untouched, then the marker says "half done" and the medium installs again, and the last
+//! write says "done".
+
+use super::attempt::Timed;
+use super::hash::From;
+use super::hosts::Chosen;
+use super::identity::Identity;
+use super::medium::Medium;
+use super::plan::Plan;
+use super::progress::Bar;
+use super::target::Target;
+use super::verify::Wanted;
+use super::{copy, esp, state, target, verify};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::mounts::Mount;
+use landfall_disk::InstallId;
+use landfall_hosts::medium::Seed;
+use landfall_hosts::paths::data;
+use std::path::{Path, PathBuf};
+
+/// The number of the first generation of a machine.
+pub const FIRST: u64 = 1;
+
+/// Everything that was decided before the first write.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    /// Which host.
+    pub chosen: &'a Chosen,
+    /// Which disk.
+    pub plan: &'a Plan,
+    /// Which installation.
+    pub id: InstallId,
+    /// The host's identity.
+    pub identity: Option<Identity>,
+    /// What is handed to first boot.
+    pub seed: Seed,
+}
+
+/// A target that is complete but for its marker.
+pub struct Written {
+    /// The disk.
+    pub target: Target,
+    mount: Mount,
+    folder: PathBuf,
+}
+
+/// A step's name, and why it failed.
+pub type StepError = (&'static str, Error);
+
+fn step<T>(name: &'static str, result: Result<T>) -> std::result::Result<T, StepError> {
+    result.map_err(|error| (name, error))
+}
+
+/// Writes everything but the report and the last marker.
+pub fn write(
+    context: &Context,
+    medium: &Medium,
+    decided: &Decided<'_>,
+    timed: &mut Timed,
+) -> std::result::Result<Written, StepError> {
+    let consoles = &context.consoles;
+    let manifest = &decided.chosen.manifest;
+    consoles.say(format!("Writing to {}.", decided.plan.disk.line()));
+    let target = timed.run("partition", 0, || target::partition(context, decided.plan, decided.id));
+    let target = step("partitioning", target)?;
+    let (mount, folder) = step("formatting", timed.run("format", 0, || target.format(context)))?;
+    step("formatting", state::folders(&folder))?;
+    layers(context, medium, decided, &folder, timed)?;
+    let (esp_mount, medium_esp) = step("opening the medium's ESP", medium.esp_for_reading(context))?;
+    let written = timed.run("esp", 0, || esp::write(context, &target, manifest, &medium_esp, FIRST));
+    step("writing the EFI system partition", written)?;
+    step("closing the medium's ESP", esp_mount.close())?;
+    let left = timed.run("seed", 0, || leave(&folder, decided));
+    step("handing over", left)?;
+    Ok(Written { target, mount, folder })
+}
+
+fn leave(folder: &Path, decided: &Decided<'_>) -> Result<()> {
+    state::write(folder, decided.chosen, &decided.seed, decided.identity.as_ref())?;
+    state::reserve(folder)
+}
+
+/// Copies the layers and reads them back from the disk itself: what the page cache holds proves
+/// nothing.
+fn layers(
+    context: &Context,
+    medium: &Medium,
+    decided: &Decided<'_>,
+    folder: &Path,
+    timed: &mut Timed,
+) -> std::result::Result<(), StepError> {
+    let manifest = &decided.chosen.manifest;
+    let from = verify::layers(manifest, &medium.folder);
+    let to: Vec<Wanted> = verify::layers(manifest, folder);
+    let bytes = verify::bytes(&from);
+    let copied = timed.run("copy", bytes, || {
+        let bar = Bar::begin(&context.consoles, "Copying layers", bytes);
+        copy::all(&from, &folder.join(data::LAYERS), &bar)
+    });
+    step("copying layers", copied)?;
+    let wrong = timed.run("reread", bytes, || {
+        let bar = Bar::begin(&context.consoles, "Reading the layers back", bytes);
+        verify::all(&to, From::Disk, &bar)
+    });
+    match wrong {
+        None => Ok(()),
+        Some(wrong) => {
+            let words = format!("what was written does not read back: {}", wrong.words());
+            step("reading the layers back", Err(Error::Words(words)))
+        }
+    }
+}
+
+impl Written {
+    /// Puts the report beside the state, takes the disk out of use, tells the firmware, and makes
+    /// the very last write: the marker.
+    pub fn finish(
+        self,
+        context: &Context,
+        id: InstallId,
+        report: &str,
+    ) -> std::result::Result<(), StepError> {
+        let path = self.folder.join(data::STATE).join(landfall_hosts::paths::state::INSTALL_REPORT);
+        step("writing the report", crate::tree::write(&path, report.as_bytes(), 0o600))?;
+        step("unmounting the target", self.mount.close())?;
+        esp::announce(context, &self.target);
+        step("finishing", self.target.finish(id))
+    }
+}

@@ -1,0 +1,138 @@
+//! The host's age identity: bare on an unattended medium, else wrapped by a passphrase that is
+//! asked before anything is written.
+
+use super::prompt;
+use super::refusal::Refusal;
+use crate::context::Context;
+use age::secrecy::{ExposeSecret, SecretString};
+use landfall_hosts::paths::data;
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+/// Passphrases that may be tried before the medium says what to do.
+const TRIES: u32 = 3;
+/// scrypt's work factor: what we write, and the most that is accepted (log2 of N).
+const MAX_WORK_FACTOR: u8 = 20;
+/// The text that every age X25519 identity has.
+const MARK: &str = "AGE-SECRET-KEY-1";
+
+/// An identity's text; never printed.
+pub struct Identity(SecretString);
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(…)")
+    }
+}
+
+impl Identity {
+    /// What goes into the state.
+    pub fn text(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+/// The identity of `host`, if the medium has one. None is no error: the machine then waits for it.
+pub fn take(context: &Context, folder: &Path, host: &str) -> Result<Option<Identity>, Refusal> {
+    let read = |kind: &str| {
+        let path = folder.join(data::IDENTITIES).join(format!("{host}.{kind}"));
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let end = bytes.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+        bytes.get(..end).unwrap_or_default().to_vec()
+    };
+    let bare = read("key");
+    if !bare.is_empty() {
+        return checked(bare, host).map(Some);
+    }
+    let wrapped = read("age");
+    if wrapped.is_empty() {
+        context.consoles.say("The medium carries no identity: the machine will wait for one.");
+        return Ok(None);
+    }
+    if context.cmdline.unattended() {
+        return Err(Refusal::new(
+            "identity-locked",
+            format!("the identity of {host} needs a passphrase, and nobody is there to type it"),
+            "choose the attended entry of the boot menu, or flash the medium with --unattended",
+        ));
+    }
+    ask(context, &wrapped, host)
+}
+
+fn checked(bytes: Vec<u8>, host: &str) -> Result<Identity, Refusal> {
+    let damaged = || {
+        Refusal::new(
+            "identity-corrupt",
+            format!("the identity of {host} on the medium is damaged"),
+            "write the medium again",
+        )
+    };
+    let text = String::from_utf8(bytes).map_err(|_| damaged())?;
+    let good = text.lines().any(|line| line.trim().starts_with(MARK));
+    if !good {
+        return Err(damaged());
+    }
+    Ok(Identity(SecretString::from(format!("{}\n", text.trim()))))
+}
+
+fn ask(context: &Context, wrapped: &[u8], host: &str) -> Result<Option<Identity>, Refusal> {
+    for _ in 0..TRIES {
+        let question = format!("Passphrase of {host}'s identity (empty: install without it)");
+        let Some(passphrase) = prompt::secret(context, &question) else {
+            break;
+        };
+        if passphrase.expose_secret().is_empty() {
+            context.consoles.say("Installing without an identity: the machine will wait for one.");
+            return Ok(None);
+        }
+        match unwrap(wrapped, passphrase) {
+            Ok(bytes) => return checked(bytes, host).map(Some),
+            Err(why) => context.consoles.say(format!("That did not open it: {why}")),
+        }
+    }
+    Err(Refusal::new(
+        "identity-locked",
+        format!("the identity of {host} was not opened"),
+        "try again with the passphrase that was given when the medium was made, or flash it again",
+    ))
+}
+
+fn unwrap(wrapped: &[u8], passphrase: SecretString) -> Result<Vec<u8>, String> {
+    let mut identity = age::scrypt::Identity::new(passphrase);
+    identity.set_max_work_factor(MAX_WORK_FACTOR);
+    let armored = age::armor::ArmoredReader::new(wrapped);
+    let decryptor = age::Decryptor::new(armored).map_err(|error| error.to_string())?;
+    let mut reader = decryptor
+        .decrypt(std::iter::once(&identity as &dyn age::Identity))
+        .map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapped_identities_open_with_their_passphrase_alone() {
+        let secret = |text: &str| SecretString::from(text.to_owned());
+        let mut recipient = age::scrypt::Recipient::new(secret("right"));
+        recipient.set_work_factor(10);
+        let wrapped = age::encrypt(&recipient, b"# created\nAGE-SECRET-KEY-1ABC\n").unwrap();
+        let opened = unwrap(&wrapped, secret("right")).unwrap();
+        assert!(checked(opened, "vm").unwrap().text().contains(MARK));
+        assert!(unwrap(&wrapped, secret("wrong")).is_err());
+        assert!(unwrap(b"noise", secret("right")).is_err());
+        recipient.set_work_factor(21);
+    }
+
+    #[test]
+    fn an_identity_is_never_printed() {
+        let identity = checked(b"AGE-SECRET-KEY-1ABC".to_vec(), "vm").unwrap();
+        assert_eq!(format!("{identity:?}"), "Identity(…)");
+        assert_eq!(checked(b"hello".to_vec(), "vm").unwrap_err().slug, "identity-corrupt");
+        assert_eq!(checked(vec![0xff; 40], "vm").unwrap_err().slug, "identity-corrupt");
+    }
+}

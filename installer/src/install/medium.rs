@@ -1,0 +1,146 @@
+//! Finding the medium and reading what it says of itself.
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::mounts::{Kind, Mount};
+use crate::probe::{Disk, Partition, disks};
+use crate::table;
+use landfall_disk::{Gpt, types};
+use landfall_hosts::medium::MediumIndex;
+use landfall_hosts::paths::data;
+use rustix::mount::MountFlags;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// USB sticks take seconds to appear, some card readers half a minute.
+const WAIT: Duration = Duration::from_secs(45);
+
+/// The medium, mounted.
+#[derive(Debug)]
+pub struct Medium {
+    /// Where its data partition is mounted.
+    pub folder: PathBuf,
+    /// The whole disk.
+    pub disk: Disk,
+    /// The data partition.
+    pub data: Partition,
+    /// The EFI system partition.
+    pub esp: Partition,
+    /// `medium.toml`.
+    pub index: MediumIndex,
+    mount: Mount,
+}
+
+impl Medium {
+    /// Leaves it mounted for ever.
+    pub fn keep_mounted(self) {
+        self.mount.keep();
+    }
+
+    /// Unmounts it, so that it can be mounted for writing, and gives back what it was.
+    pub fn release(self) -> Result<Released> {
+        self.mount.close()?;
+        Ok(Released { folder: self.folder, data: self.data, esp: self.esp })
+    }
+
+    /// Mounts its ESP to read from it.
+    pub fn esp_for_reading(&self, context: &Context) -> Result<(Mount, PathBuf)> {
+        mount_esp(context, &self.esp, MountFlags::RDONLY)
+    }
+}
+
+/// A medium that is not mounted any more.
+#[derive(Debug, Clone)]
+pub struct Released {
+    folder: PathBuf,
+    data: Partition,
+    esp: Partition,
+}
+
+impl Released {
+    /// Mounts the data partition for writing.
+    pub fn data_for_writing(&self) -> Result<(Mount, PathBuf)> {
+        let kind = Kind { name: "ext4", flags: inert() | MountFlags::NOATIME, options: "" };
+        Ok((Mount::new(&self.data.path, &self.folder, kind)?, self.folder.clone()))
+    }
+
+    /// Mounts the ESP for writing.
+    pub fn esp_for_writing(&self, context: &Context) -> Result<(Mount, PathBuf)> {
+        mount_esp(context, &self.esp, MountFlags::empty())
+    }
+}
+
+/// Mounts an ESP of the medium at a place of its own.
+pub fn mount_esp(context: &Context, esp: &Partition, flags: MountFlags) -> Result<(Mount, PathBuf)> {
+    let folder = context.roots.run.join("landfall/medium-esp");
+    let kind = Kind { name: "vfat", flags: flags | inert(), options: "umask=0077" };
+    Ok((Mount::new(&esp.path, &folder, kind)?, folder))
+}
+
+fn inert() -> MountFlags {
+    MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC
+}
+
+/// Waits for a medium; the one that the command line names, if it names one.
+pub fn find(context: &Context) -> Result<Medium> {
+    let wanted = context.cmdline.data();
+    let mut trouble = Vec::new();
+    let mut look = || {
+        trouble.clear();
+        disks::list(&context.roots)
+            .into_iter()
+            .find_map(|disk| on_disk(context, disk, wanted.as_deref(), &mut trouble))
+    };
+    if let Some(medium) = look() {
+        return Ok(medium);
+    }
+    context.consoles.say("Waiting for the medium …");
+    let found = context.hotplug.wait_for(WAIT, look);
+    found.ok_or_else(|| {
+        let why = if trouble.is_empty() { String::new() } else { format!(" ({})", trouble.join("; ")) };
+        Error::Words(format!("no disk of this machine is a medium of Landfall{why}"))
+    })
+}
+
+fn on_disk(context: &Context, disk: Disk, wanted: Option<&str>, trouble: &mut Vec<String>) -> Option<Medium> {
+    let gpt: Gpt = table::gpt(&disk)?;
+    let entry = gpt
+        .entries
+        .iter()
+        .filter(|entry| entry.type_guid == types::DATA)
+        .find(|entry| wanted.is_none_or(|wanted| entry.guid.to_string() == wanted))?;
+    let data = table::device(&disk, entry)?.clone();
+    let esp = gpt.entries.iter().find(|entry| entry.type_guid == types::ESP)?;
+    let esp = table::device(&disk, esp)?.clone();
+    match open(context, &data) {
+        Ok(Some((mount, folder, index))) => Some(Medium { folder, disk, data, esp, index, mount }),
+        Ok(None) => None,
+        Err(error) => {
+            trouble.push(error.chain());
+            None
+        }
+    }
+}
+
+/// Without its journal: a machine's disk that is only looked at here must stay byte for byte.
+fn open(context: &Context, data: &Partition) -> Result<Option<(Mount, PathBuf, MediumIndex)>> {
+    let folder = context.roots.run.join("landfall/medium");
+    let kind = Kind { name: "ext4", flags: inert() | MountFlags::RDONLY, options: "noload" };
+    let mount = Mount::new(&data.path, &folder, kind)?;
+    let path = folder.join(data::MEDIUM);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let index = read_index(&path)?;
+    Ok(Some((mount, folder, index)))
+}
+
+fn read_index(path: &Path) -> Result<MediumIndex> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(format!("reading {}", path.display())))?;
+    let index: MediumIndex =
+        toml::from_str(&text).map_err(|error| Error::parse("the medium's index", error.message()))?;
+    if index.format > 1 {
+        return Err(Error::parse("the medium's index", "it was written by a newer Landfall than this /init"));
+    }
+    Ok(index)
+}

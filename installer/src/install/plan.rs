@@ -1,0 +1,196 @@
+//! The plan: a pure function of facts, disks and manifest. It either names the one disk that will
+//! be written, or refuses in words.
+
+use super::content::Content;
+use super::refusal::Refusal;
+use crate::bytes::human;
+use crate::probe::Disk;
+use landfall_disk::{DiskError, Layout};
+use landfall_hosts::host::Existing;
+use landfall_hosts::manifest::Manifest;
+use landfall_hosts::rule::{self, FactMap, Facts};
+use serde::Serialize;
+
+/// Room on the data partition beside the layers: a second generation's host layer, `/var`, state
+/// and the reserve.
+const ROOM_BYTES: u64 = 1 << 30;
+
+/// A disk as the plan sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The disk.
+    pub disk: Disk,
+    /// What is on it.
+    pub content: Content,
+    /// It is the medium itself.
+    pub is_medium: bool,
+    /// It or a partition of it is mounted.
+    pub mounted: bool,
+}
+
+/// What a plan is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// What shall be installed.
+    pub manifest: &'a Manifest,
+    /// Every disk of the machine.
+    pub seen: &'a [Seen],
+    /// The machine's firmware: `uefi` or `bios`.
+    pub firmware: &'a str,
+}
+
+/// What will be written where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The target.
+    pub disk: Disk,
+    /// What is on it now and will be gone.
+    pub content: Content,
+    /// Where its partitions will lie.
+    pub layout: Layout,
+    /// Bytes of all layers.
+    pub layer_bytes: u64,
+}
+
+/// Plans the installation.
+pub fn plan(ask: &Ask<'_>) -> Result<Plan, Refusal> {
+    if ask.firmware != "uefi" {
+        return Err(Refusal::new(
+            "firmware-not-supported",
+            "this machine was started in BIOS mode, and this version of Landfall installs on UEFI only",
+            "switch the firmware to UEFI (often called CSM: off) and start the medium again",
+        ));
+    }
+    let target = choose(ask)?;
+    let layer_bytes = ask.manifest.layers.iter().fold(0u64, |sum, layer| sum.saturating_add(layer.size));
+    let layout = fit(&target.disk, layer_bytes)?;
+    may_write(target, ask.manifest.install.existing)?;
+    Ok(Plan { disk: target.disk.clone(), content: target.content.clone(), layout, layer_bytes })
+}
+
+/// Exactly one disk that can be written must match the rule.
+fn choose<'a>(ask: &Ask<'a>) -> Result<&'a Seen, Refusal> {
+    let can: Vec<&Seen> = ask.seen.iter().filter(|seen| can_be_target(seen)).collect();
+    let facts: Vec<FactMap> = can.iter().map(|seen| seen.disk.facts()).collect();
+    let facts: Vec<&dyn Facts> = facts.iter().map(|facts| facts as &dyn Facts).collect();
+    let verdicts = rule::select(&ask.manifest.install.disk, &facts);
+    let mut matching = can.iter().zip(&verdicts).filter(|(_, verdict)| verdict.matches);
+    let Some((target, _)) = matching.next() else {
+        let because: Vec<Vec<String>> = verdicts.into_iter().map(|verdict| verdict.because).collect();
+        return Err(none_matches(ask, &can, &because));
+    };
+    let others: Vec<String> = matching.map(|(seen, _)| seen.disk.line()).collect();
+    if others.is_empty() {
+        return Ok(target);
+    }
+    Err(Refusal::new(
+        "several-disks-match",
+        format!(
+            "{} disks match the rule of {}, and only one may: {}, {}",
+            others.len() + 1,
+            ask.manifest.host,
+            target.disk.line(),
+            others.join(", ")
+        ),
+        format!(
+            "name one disk in hosts/{}.toml ([disk] match, by serial or wwn) and build the medium again, \
+             or disconnect the other disks",
+            ask.manifest.host
+        ),
+    ))
+}
+
+fn can_be_target(seen: &Seen) -> bool {
+    !seen.is_medium && !seen.disk.read_only
+}
+
+fn none_matches(ask: &Ask<'_>, can: &[&Seen], because: &[Vec<String>]) -> Refusal {
+    let host = &ask.manifest.host;
+    let matches = |seen: &&Seen| rule::matches(&ask.manifest.install.disk, &seen.disk.facts()).matches;
+    if let Some(locked) = ask.seen.iter().filter(|seen| seen.disk.read_only && !seen.is_medium).find(matches)
+    {
+        return Refusal::new(
+            "disk-read-only",
+            format!("the disk that matches the rule of {host} cannot be written: {}", locked.disk.line()),
+            "take off its write protection, or name another disk in the site",
+        );
+    }
+    let medium = ask.seen.iter().find(|seen| seen.is_medium);
+    if let Some(medium) = medium.filter(|medium| can.is_empty() || matches(medium)) {
+        return Refusal::new(
+            "only-the-medium",
+            format!("the only disk for {host} is the medium itself: {}", medium.disk.line()),
+            "connect the machine's own disk, or enable its controller in the firmware (some firmwares \
+             hide NVMe disks behind RAID or VMD: set it to AHCI)",
+        );
+    }
+    let disks: Vec<String> = can
+        .iter()
+        .zip(because)
+        .map(|(seen, because)| format!("{}: {}", seen.disk.line(), because.join(", ")))
+        .collect();
+    let disks = if disks.is_empty() { "there is none".to_owned() } else { disks.join("; ") };
+    Refusal::new(
+        "no-disk-matches",
+        format!("no disk matches the rule of {host}. Disks: {disks}"),
+        format!("correct [disk] match in hosts/{host}.toml and build the medium again, or connect the disk"),
+    )
+}
+
+fn fit(disk: &Disk, layer_bytes: u64) -> Result<Layout, Refusal> {
+    let too_small = |need: u64| {
+        Refusal::new(
+            "disk-too-small",
+            format!("{} is too small: {} are needed at least", disk.line(), human(need)),
+            "use a larger disk, or take packages out of the host",
+        )
+    };
+    let layout = Layout::machine(disk.size_bytes, disk.sector_bytes).map_err(|error| match error {
+        DiskError::TooSmall { need_bytes, .. } => too_small(need_bytes),
+        other => Refusal::new(
+            "sector-size",
+            format!("{}: {other}", disk.line()),
+            "format the disk with sectors of 512 or 4096 bytes, or use another one",
+        ),
+    })?;
+    let need = layer_bytes.saturating_add(ROOM_BYTES);
+    if layout.data.len_bytes < need {
+        return Err(too_small(need.saturating_add(disk.size_bytes - layout.data.len_bytes)));
+    }
+    Ok(layout)
+}
+
+fn may_write(target: &Seen, existing: Existing) -> Result<(), Refusal> {
+    let line = target.disk.line();
+    if target.mounted || !target.disk.holders.is_empty() {
+        let holders = target.disk.holders.join(", ");
+        let by = if holders.is_empty() { "it is mounted".into() } else { format!("{holders} holds it") };
+        return Err(Refusal::new(
+            "disk-in-use",
+            format!("{line} is in use: {by}"),
+            "stop what uses it, or name another disk in the site",
+        ));
+    }
+    match (&target.content, existing) {
+        (Content::HalfKept { .. }, _) => Err(Refusal::new(
+            "keeping-not-supported",
+            format!("{line} holds an installation that was broken off while it kept data"),
+            "this version cannot resume it; use the version that began it",
+        )),
+        (_, Existing::KeepState) => Err(Refusal::new(
+            "keep-state-not-supported",
+            "the host asks for existing = \"keep-state\", which this version cannot do",
+            "set existing to \"refuse\" or \"wipe\" and build the medium again",
+        )),
+        (Content::Blank | Content::HalfInstalled { .. }, _) | (_, Existing::Wipe) => Ok(()),
+        (content, Existing::Refuse) => Err(Refusal::new(
+            "disk-not-empty",
+            format!("{line} is not empty: it holds {}", content.words()),
+            "set [disk] existing = \"wipe\" in the host's file if all of it may go, and build the medium \
+             again; or empty the disk yourself",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

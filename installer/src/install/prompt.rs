@@ -1,0 +1,175 @@
+//! Questions on every console at once: the first that answers counts. Plain lines, so that a
+//! serial console with nothing but a keyboard serves as well.
+
+use super::refusal::Stop;
+use crate::console::Console;
+use crate::context::Context;
+use crate::error::Error;
+use crate::{ending, tools};
+use age::secrecy::SecretString;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
+use std::io::Read;
+use std::process::Command;
+
+/// Longest line that is taken.
+const MAX_LINE_BYTES: usize = 4096;
+
+/// What a person may do after a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// From the start.
+    Again,
+    /// List the disks and what is on them.
+    Disks,
+    /// Write the report to the medium.
+    Report,
+    /// A root shell.
+    Shell,
+    /// Start the machine again.
+    Restart,
+    /// Switch it off.
+    PowerOff,
+}
+
+/// Asks until one of the choices is made.
+pub fn after_stop(context: &Context, stop: &Stop, shell: bool) -> Choice {
+    let mut choices = Vec::new();
+    if !matches!(stop, Stop::AlreadyDone { .. }) {
+        choices.push((Choice::Again, "try again"));
+    }
+    choices.push((Choice::Disks, "show the disks"));
+    choices.push((Choice::Report, "save the report to the medium"));
+    if shell {
+        choices.push((Choice::Shell, "a shell"));
+    }
+    choices.push((Choice::Restart, "restart"));
+    choices.push((Choice::PowerOff, "power off"));
+    let words: Vec<&str> = choices.iter().map(|(_, words)| *words).collect();
+    if !shell {
+        context.consoles.print("No shell: the medium still holds a bare identity.");
+    }
+    let number = menu(context, "What now?", &words);
+    choices.get(number).map_or(Choice::Again, |(choice, _)| *choice)
+}
+
+/// Asks for one of `items`; gives its index.
+pub fn menu(context: &Context, title: &str, items: &[&str]) -> usize {
+    loop {
+        context.consoles.print("");
+        context.consoles.print(title);
+        for (number, item) in items.iter().enumerate() {
+            context.consoles.print(&format!("  {}) {item}", number + 1));
+        }
+        context.consoles.sentinel("PROMPT", &[]);
+        let answer = line(context, "Number and Enter:").unwrap_or_else(|| ending::hold());
+        match answer.trim().parse::<usize>() {
+            Ok(number) if (1..=items.len()).contains(&number) => return number - 1,
+            _ => context.consoles.print("That is not one of the numbers."),
+        }
+    }
+}
+
+/// Asks a question that is answered by typing `word`.
+pub fn confirm(context: &Context, question: &str, word: &str) -> bool {
+    context.consoles.sentinel("PROMPT", &[]);
+    let answer = line(context, &format!("{question} Type {word} and Enter to go on:"));
+    answer.is_some_and(|answer| answer.trim() == word)
+}
+
+/// One line from whichever console answers; none where no console can.
+pub fn line(context: &Context, question: &str) -> Option<String> {
+    context.consoles.print(question);
+    read_line(context.consoles.list()).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// One line that is not shown while it is typed.
+pub fn secret(context: &Context, question: &str) -> Option<SecretString> {
+    let consoles = context.consoles.list();
+    context.consoles.sentinel("PROMPT", &[]);
+    context.consoles.print(question);
+    consoles.iter().for_each(|console| echo(console, false));
+    let bytes = read_line(consoles);
+    consoles.iter().for_each(|console| echo(console, true));
+    context.consoles.print("");
+    let text = String::from_utf8(bytes?).ok()?;
+    Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn echo(console: &Console, on: bool) {
+    if let Ok(mut settings) = tcgetattr(&console.file) {
+        settings.local_modes.set(LocalModes::ECHO, on);
+        // The end of a line is shown, or the next text would stand on the same one.
+        settings.local_modes.set(LocalModes::ECHONL, !on);
+        let _ = tcsetattr(&console.file, OptionalActions::Now, &settings);
+    }
+}
+
+fn read_line(consoles: &[Console]) -> Option<Vec<u8>> {
+    // What was typed before the question is no answer to it.
+    consoles.iter().for_each(|console| {
+        let _ = tcflush(&console.file, QueueSelector::IFlush);
+    });
+    let mut open: Vec<&Console> = consoles.iter().collect();
+    while !open.is_empty() {
+        let mut fds: Vec<PollFd<'_>> =
+            open.iter().map(|console| PollFd::new(&console.file, PollFlags::IN)).collect();
+        poll(&mut fds, None).ok()?;
+        let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        let mut gone = Vec::new();
+        for (console, event) in open.iter().zip(events) {
+            if event.contains(PollFlags::IN) {
+                let mut buffer = vec![0u8; MAX_LINE_BYTES];
+                match (&console.file).read(&mut buffer) {
+                    Ok(length) if length > 0 => {
+                        buffer.truncate(length);
+                        return Some(buffer);
+                    }
+                    _ => gone.push(console.name.clone()),
+                }
+            } else if !event.is_empty() {
+                gone.push(console.name.clone());
+            }
+        }
+        open.retain(|console| !gone.contains(&console.name));
+    }
+    None
+}
+
+/// A shell on the console that a person chooses by answering there.
+pub fn shell(context: &Context) {
+    let consoles = &context.consoles;
+    let Some(program) = tools::find("sh") else {
+        consoles.say("This initrd carries no shell.");
+        return;
+    };
+    consoles.print("The shell comes to the console where Enter is pressed now. Type exit to come back.");
+    let Some(console) = answering(consoles.list()) else {
+        return;
+    };
+    let mut command = Command::new(program);
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/").env("PS1", "landfall# ");
+    let ended = crate::sys::on_terminal(&mut command, &console.file).and_then(|()| command.status());
+    if let Err(error) = ended {
+        consoles.say(Error::io("starting a shell")(error).chain());
+    }
+    reap();
+}
+
+/// The console on which Enter is pressed.
+fn answering(consoles: &[Console]) -> Option<&Console> {
+    let mut fds: Vec<PollFd<'_>> =
+        consoles.iter().map(|console| PollFd::new(&console.file, PollFlags::IN)).collect();
+    poll(&mut fds, None).ok()?;
+    let pressed = fds.iter().position(|fd| fd.revents().contains(PollFlags::IN))?;
+    drop(fds);
+    let console = consoles.get(pressed)?;
+    let _ = tcflush(&console.file, QueueSelector::IFlush);
+    Some(console)
+}
+
+/// Takes what the shell left behind: PID 1 inherits every orphan.
+fn reap() {
+    use rustix::process::{WaitOptions, wait};
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+}

@@ -1,0 +1,121 @@
+//! The target disk while it is written: table, partitions, file system.
+
+use super::plan::Plan;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::mounts::{Kind, Mount};
+use crate::probe::{Disk, Partition, disks};
+use crate::{sys, tools};
+use landfall_disk::{Guids, InstallId, Marker, Old, Phase, set_marker, write_new};
+use landfall_hosts::paths::DATA_LABEL;
+use rustix::fs::OFlags;
+use rustix::mount::MountFlags;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Nodes of new partitions come with their uevents.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// A target whose table was written.
+#[derive(Debug)]
+pub struct Target {
+    /// The whole disk.
+    pub disk: Disk,
+    /// Its unique GUIDs.
+    pub guids: Guids,
+    /// Partition 2.
+    pub esp: Partition,
+    /// Partition 3.
+    pub data: Partition,
+}
+
+/// The first write to the disk: the table, whose marker says that the disk is half done. From here
+/// on a later run treats the disk as blank, whatever the host says about existing data.
+pub fn partition(context: &Context, plan: &Plan, id: InstallId) -> Result<Target> {
+    let guids = Guids::random([super::random()?, super::random()?, super::random()?, super::random()?]);
+    let marker = Marker { phase: Phase::Installing, id };
+    let doing = || format!("partitioning {}", plan.disk.path.display());
+    let mut file = exclusively(&plan.disk.path)?;
+    write_new(&mut file, &plan.layout, &guids, &marker.to_string(), Old::Unknown)
+        .map_err(Error::disk(doing()))?;
+    file.sync_all().map_err(Error::io(doing()))?;
+    sys::reread_partitions(&file).map_err(Error::io(format!(
+        "making the kernel read the new partitions of {}",
+        plan.disk.path.display()
+    )))?;
+    drop(file);
+    let name = &plan.disk.name;
+    let sizes = [plan.layout.esp.len_bytes, plan.layout.data.len_bytes];
+    let found = context.hotplug.wait_for(WAIT, || {
+        let disk = disks::list(&context.roots).into_iter().find(|disk| disk.name == *name)?;
+        let [esp, data] = [2, 3].map(|number| disk.partitions.iter().find(|p| p.number == number).cloned());
+        let (esp, data) = (esp?, data?);
+        let there = [esp.size_bytes, data.size_bytes] == sizes && esp.path.exists() && data.path.exists();
+        there.then_some((disk, esp, data))
+    });
+    let (disk, esp, data) = found.ok_or_else(|| {
+        Error::Words(format!("the kernel does not show the new partitions of {name}; restart and try again"))
+    })?;
+    Ok(Target { disk, guids, esp, data })
+}
+
+/// `O_EXCL` on a device fails while anything has it mounted or in an array (open(2)).
+fn exclusively(path: &std::path::Path) -> Result<File> {
+    let flags = i32::try_from(OFlags::EXCL.bits()).unwrap_or(0);
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(Error::io(format!("opening {} for writing", path.display())))
+}
+
+impl Target {
+    /// Makes the data partition's file system and mounts it.
+    pub fn format(&self, context: &Context) -> Result<(Mount, PathBuf)> {
+        let device = self.data.path.to_string_lossy();
+        let uuid = landfall_disk::guid::random(super::random()?).to_string();
+        // `lazy_*`: the kernel zeroes inode tables and journal in the background, once it runs.
+        tools::must(
+            "mke2fs",
+            &[
+                "-q",
+                "-F",
+                "-t",
+                "ext4",
+                "-b",
+                "4096",
+                "-m",
+                "1",
+                "-L",
+                DATA_LABEL,
+                "-U",
+                &uuid,
+                "-E",
+                "lazy_itable_init=1,lazy_journal_init=1",
+                &device,
+            ],
+        )?;
+        let folder = context.roots.run.join("landfall/target");
+        // Zeroing in the background would compete with the copy.
+        let kind = Kind { name: "ext4", flags: MountFlags::NOATIME, options: "noinit_itable" };
+        Ok((Mount::new(&self.data.path, &folder, kind)?, folder))
+    }
+
+    /// Opens the ESP's partition for the writer of FAT.
+    pub fn open_esp(&self) -> Result<File> {
+        exclusively(&self.esp.path)
+    }
+
+    /// The last write to the target: it is a finished machine.
+    pub fn finish(&self, id: InstallId) -> Result<()> {
+        let doing = || format!("marking {} as finished", self.disk.path.display());
+        let mut file = exclusively(&self.disk.path)?;
+        sys::flush_buffers(&file).map_err(Error::io(doing()))?;
+        let marker = Marker { phase: Phase::Done, id };
+        set_marker(&mut file, self.disk.sector_bytes, &marker).map_err(Error::disk(doing()))?;
+        file.sync_all().map_err(Error::io(doing()))
+    }
+}

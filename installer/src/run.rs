@@ -1,0 +1,55 @@
+//! PID 1: from an empty initramfs to one of the three modes.
+
+use crate::cmdline::{Cmdline, Mode};
+use crate::console::Consoles;
+use crate::context::Context;
+use crate::error::Result;
+use crate::modules::{Loader, hotplug::Hotplug};
+use crate::roots::Roots;
+use crate::{ending, install, mounts, stage1};
+
+/// What a mount will ask the kernel for: it cannot ask for modules itself, having no modprobe.
+const PRELOAD: [&str; 8] =
+    ["fs-ext4", "fs-erofs", "fs-overlay", "fs-vfat", "nls_cp437", "nls_ascii", "nls_utf8", "efivarfs"];
+
+/// The whole life of `/init`; comes back only when it is not PID 1.
+pub fn pid1() {
+    if std::process::id() != 1 {
+        eprintln!("landfall-init is the /init of Landfall's initrd and runs as PID 1 only.");
+        std::process::exit(2);
+    }
+    let roots = Roots::machine();
+    let mounted = mounts::kernel_file_systems(&roots);
+    let consoles = Consoles::open(&roots);
+    let text = std::fs::read_to_string(roots.proc.join("cmdline")).unwrap_or_default();
+    ending::hook_panics(&consoles, &text);
+    if let Err(error) = mounted {
+        consoles.say(format!("Landfall: {}", error.chain()));
+    }
+    let context = start(roots, consoles, &text);
+    let mode = context.cmdline.mode();
+    context.consoles.sentinel("STAGE1", &[("mode", mode.word())]);
+    match mode {
+        Mode::Install => install::run(&context),
+        Mode::Try => stage1::run_try(&context),
+        Mode::Boot => stage1::run_boot(&context),
+    }
+}
+
+fn start(roots: Roots, consoles: Consoles, cmdline_text: &str) -> Context {
+    let mut loader = Loader::open(&roots, cmdline_text);
+    for wanted in PRELOAD {
+        note(&consoles, loader.load(wanted));
+    }
+    let hotplug = Hotplug::start(&roots, loader);
+    if roots.sys.join("firmware/efi").exists() {
+        note(&consoles, mounts::efivars(&roots));
+    }
+    Context { roots, cmdline: Cmdline::parse(cmdline_text), consoles, hotplug }
+}
+
+fn note(consoles: &Consoles, result: Result<()>) {
+    if let Err(error) = result {
+        consoles.say(format!("Landfall: {}", error.chain()));
+    }
+}

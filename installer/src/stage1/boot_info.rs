@@ -1,0 +1,39 @@
+//! What stage 1 tells user space about this boot.
+
+use super::data::Found;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::{nvram, tree};
+use landfall_hosts::machine::BootInfo;
+use landfall_hosts::paths::machine;
+
+/// Writes `boot.toml`. The boot counter's path is read here, before anything can bless the entry:
+/// afterwards the evidence that all tries had failed is gone.
+pub fn write(context: &Context, found: &Found, generation: u64, esp: Option<String>) -> Result<()> {
+    let loader = |name| nvram::loader_text(&context.roots, name);
+    let info = BootInfo {
+        format: 1,
+        mode: "boot".into(),
+        generation: Some(generation),
+        data: Some(found.data_guid.clone()),
+        esp,
+        disk: Some(found.disk.path.to_string_lossy().into_owned()),
+        entry: loader("LoaderEntrySelected"),
+        boot_count_path: loader("LoaderBootCountPath"),
+    };
+    // A default that someone chose in the menu would pin an entry past its tries.
+    if let Err(error) = nvram::clear_loader(&context.roots, "LoaderEntryDefault") {
+        context.consoles.say(error.chain());
+    }
+    put(context, &info)
+}
+
+/// Writes it to its place in `/run`.
+pub fn put(context: &Context, info: &BootInfo) -> Result<()> {
+    let path = context.roots.run.join(machine::BOOT_INFO.trim_start_matches("/run/"));
+    if let Some(folder) = path.parent() {
+        crate::mounts::make_folder(folder)?;
+    }
+    let text = toml::to_string(info).map_err(|error| Error::parse("the boot's description", error))?;
+    tree::write(&path, text.as_bytes(), 0o644)
+}

@@ -1,0 +1,64 @@
+//! Stage 1: mount a generation and switch root; or start a host from the medium on a tmpfs.
+
+mod boot_info;
+mod clock;
+mod data;
+mod etc;
+mod keep;
+mod overlay;
+mod rescue;
+mod switch;
+mod trial;
+mod units;
+mod upper;
+mod var;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use landfall_hosts::machine::Machine;
+use landfall_hosts::paths::machine;
+use std::path::{Path, PathBuf};
+
+pub use clock::now;
+pub use trial::run_try;
+
+/// Where the new root is put together.
+const SYSROOT: &str = "/sysroot";
+
+/// Starts the generation that the command line names. Ends in user space, or in words.
+pub fn run_boot(context: &Context) {
+    match boot(context) {
+        Ok(never) => match never {},
+        Err(error) => rescue::give_up(context, &error),
+    }
+}
+
+fn boot(context: &Context) -> Result<std::convert::Infallible> {
+    let roots = &context.roots;
+    let found = data::find(context)?;
+    let folder = data::mount(context, &found)?;
+    let number = context.cmdline.generation().ok_or_else(|| {
+        Error::Words("the command line names no landfall.generation; choose another boot entry".into())
+    })?;
+    let manifest = data::manifest(&folder, number)?;
+    clock::not_before(context, manifest.epoch);
+    data::note_format(context, &folder);
+    let layers = overlay::mount_layers(roots, &folder, &manifest)?;
+    let upper = upper::fresh(&folder)?;
+    let root = PathBuf::from(SYSROOT);
+    overlay::mount_root(&layers, Some(&upper), &root)?;
+    etc::mount(roots, &layers, &folder, &root)?;
+    var::mount(context, &folder, &root)?;
+    keep::mount(context, &folder, &root, &settings(&root))?;
+    let esp = units::write(context, &found)?;
+    boot_info::write(context, &found, number, esp)?;
+    context.consoles.say(format!("Starting {} (generation {number}).", manifest.host));
+    switch::into(roots, &root)
+}
+
+/// What the host layer says; a host without it has only defaults.
+fn settings(root: &Path) -> Machine {
+    let path = root.join(machine::MACHINE_TOML.trim_start_matches('/'));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    toml::from_str(&text).unwrap_or_default()
+}
