@@ -156,9 +156,8 @@ fn no_tool(name: &str, package: &str) -> MediaError {
 
 fn add_loader(root: &mut Root, tools: &Trees, path: &str) -> Result<()> {
     // A root of bare packages lacks the links of the merged /usr.
-    let host = tools
-        .find_any([path.to_owned(), format!("usr/{path}")])
-        .ok_or_else(|| no_tool(path, "libc6"))?;
+    let host =
+        tools.find_any([path.to_owned(), format!("usr/{path}")]).ok_or_else(|| no_tool(path, "libc6"))?;
     let name = path.rsplit('/').next().unwrap_or(path);
     root.file(&format!("usr/lib64/{name}"), 0o755, read(&host)?);
     Ok(())

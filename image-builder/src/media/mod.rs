@@ -13,6 +13,7 @@ mod kernel;
 mod menu;
 mod microcode;
 mod modules;
+mod personalise;
 mod tool;
 mod trees;
 
@@ -21,4 +22,5 @@ pub use error::{MediaError, Result};
 pub use initrd::{InitrdParts, compose_initrd};
 pub use kernel::{EfiFile, Kernel, find_efi, find_kernel};
 pub use microcode::early_cpio;
+pub use personalise::{Identity, Personal, personalise};
 pub use trees::Trees;

@@ -139,3 +139,43 @@ pub(crate) fn config(tools: &Trees, path: &str, package: &str) -> Result<std::pa
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This computer's own root serves as the tools root, where it is laid out like Debian's.
+    fn shell() -> Option<Tool> {
+        Tool::find(&Trees::new(vec!["/".into()]), "sh", "dash").ok()
+    }
+
+    #[test]
+    fn what_a_program_says_is_returned_or_in_the_error() {
+        let Some(tool) = shell() else { return };
+        let text = tool.args(["-c", "echo $LC_ALL $HOME"]).output().unwrap();
+        assert_eq!(text, "C\n");
+        let Some(tool) = shell() else { return };
+        let error = tool.args(["-c", "echo so bad >&2; exit 3"]).output().unwrap_err().to_string();
+        assert!(error.contains("so bad") && error.contains("3"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_stops_reading_is_the_error_and_not_the_pipe() {
+        let Some(tool) = shell() else { return };
+        let fed = tool.args(["-c", "echo full >&2; exit 1"]).feed(|out| {
+            let chunk = [0u8; 65536];
+            (0..100).try_for_each(|_| out.write_all(&chunk)).map_err(MediaError::io("feeding"))
+        });
+        let error = fed.unwrap_err().to_string();
+        assert!(error.contains("full"), "{error}");
+    }
+
+    #[test]
+    fn an_error_while_feeding_stops_the_program() {
+        let Some(tool) = shell() else { return };
+        let fed = tool
+            .args(["-c", "while read x; do :; done; sleep 60"])
+            .feed(|_| Err(MediaError::bad("a layer", "its hash is wrong")));
+        assert!(fed.unwrap_err().to_string().contains("its hash is wrong"));
+    }
+}
