@@ -2,6 +2,7 @@
 //! parts: the manifest of a generation, what the host layer tells the machine, the medium's index,
 //! events and reports. Pure types: nothing here touches a device, spawns a process or reads a clock.
 
+pub mod buildable;
 pub mod event;
 pub mod homes;
 pub mod host;

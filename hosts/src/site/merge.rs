@@ -476,7 +476,7 @@ fn whole_name(text: &str) -> &str {
 }
 
 /// The name under which a package is one of the set: the suite is its value.
-fn package_name(text: &str) -> &str {
+pub fn package_name(text: &str) -> &str {
     text.split_once('/').map_or(text, |(name, _)| name)
 }
 

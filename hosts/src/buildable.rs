@@ -1,0 +1,104 @@
+//! What the schema knows and nothing builds yet. `check` notes it, `build` of such a host
+//! refuses: a key is honoured or it is here, so that none is accepted and ignored.
+
+use crate::host::{Existing, Home, Host};
+
+/// A key that this host sets and nobody builds: its path, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotBuildable {
+    /// Path of the key, as its parts.
+    pub key: Vec<String>,
+    /// What is missing, in words.
+    pub why: String,
+}
+
+impl std::fmt::Display for NotBuildable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key =
+            self.key.iter().fold(String::new(), |path, part| crate::site::validate::dotted(&path, part));
+        write!(f, "not buildable yet: {key} ({})", self.why)
+    }
+}
+
+/// One test of the table: the key, whether the host asks for it, why it cannot be built.
+type Row = (&'static [&'static str], fn(&Host) -> bool, &'static str);
+
+/// The table. A part of Landfall that learns to honour a key takes its line out.
+const TABLE: &[Row] = &[
+    (&["device"], |h| h.device.as_deref() == Some("auto"), "pin the device, or write facts/HOST.json"),
+    (&["gpu"], |h| h.gpu.is_some(), "graphics drivers are not set up"),
+    (&["desktop"], |h| h.desktop.is_some(), "desktops are not built"),
+    (&["boot", "splash"], |h| h.boot.splash, "plymouth is not in the initrd"),
+    (&["power", "lid"], |h| h.power.lid.is_some(), "power settings are not applied"),
+    (&["power", "governor"], |h| h.power.governor.is_some(), "power settings are not applied"),
+    (&["theme"], |h| h.theme.gtk.is_some() || h.theme.cursor.is_some(), "themes come with desktops"),
+    (&["disk", "encrypt"], |h| h.disk.encrypt.is_some(), "LUKS is not set up by the installer"),
+    (&["disk", "existing"], |h| h.disk.existing == Existing::KeepState, "the installer cannot keep state"),
+    (&["disk", "swap"], swaps, "the installer makes no swap"),
+    (&["disk", "layout"], |h| h.disk.layout.is_some(), "there is one layout"),
+    (&["mounts"], |h| !h.mounts.is_empty(), "further disks are not mounted"),
+    (&["updates", "auto"], updates, "nothing runs updates on a schedule"),
+    (&["pin"], |h| !h.sources.pin.is_empty(), "the solver is not given pins"),
+    (&["debs"], |h| !h.sources.debs.is_empty(), "single .debs are not fetched"),
+];
+
+fn swaps(host: &Host) -> bool {
+    host.disk.swap.as_deref().is_some_and(|swap| swap != "none")
+}
+
+fn updates(host: &Host) -> bool {
+    host.updates.auto.as_deref().is_some_and(|auto| auto != "none")
+}
+
+/// Everything that this host asks for and nothing builds.
+pub fn not_buildable(host: &Host) -> Vec<NotBuildable> {
+    let mut found = Vec::new();
+    let mut add = |key: &[&str], why: &str| {
+        let key = key.iter().map(|part| (*part).to_owned()).collect();
+        found.push(NotBuildable { key, why: why.to_owned() });
+    };
+    for (key, asks, why) in TABLE {
+        if asks(host) {
+            add(key, why);
+        }
+    }
+    for (name, secret) in &host.secrets {
+        if secret.key.is_some() || !secret.file.ends_with(".age") {
+            add(&["secrets", name, "file"], "sops files are not read; keep it in one .age file");
+        }
+    }
+    if host.network.manager != "networkmanager" {
+        for name in host.network.wifi.keys() {
+            add(&["network", "wifi", name], "Wi-Fi needs network.manager = \"networkmanager\"");
+        }
+    }
+    for (user, home) in &host.home {
+        if has_units(home) {
+            add(&["home", user, "units"], "units of users are not laid down");
+        }
+    }
+    found
+}
+
+fn has_units(home: &Home) -> bool {
+    !home.units.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_host_is_buildable_and_each_wish_is_named() {
+        let mut host = Host::default();
+        host.network.manager = "networkmanager".into();
+        assert_eq!(not_buildable(&host), []);
+        host.disk.swap = Some("none".into());
+        assert_eq!(not_buildable(&host), []);
+        host.disk.swap = Some("partition:ram".into());
+        host.boot.splash = true;
+        let text: Vec<String> = not_buildable(&host).iter().map(ToString::to_string).collect();
+        assert!(text[0].starts_with("not buildable yet: boot.splash"), "{text:?}");
+        assert!(text[1].starts_with("not buildable yet: disk.swap"), "{text:?}");
+    }
+}
