@@ -33,7 +33,10 @@ pub fn run(keep: bool) -> Result<()> {
         (None, None) => proved.push(("in the tailnet".into(), false)),
     }
     print(&proved, &phases.0);
-    finish(guest, keep, port)?;
+    let key = fixture.site.ssh_key();
+    let login =
+        format!("ssh -p {port} -i {} -o UserKnownHostsFile=/dev/null {USER}@127.0.0.1", key.display());
+    finish(guest, keep, &login)?;
     match proved.iter().find(|(_, true_of_it)| !true_of_it) {
         None => Ok(()),
         Some((what, _)) => Err(Error::Unexpected(format!("not proved: {what}"))),
@@ -68,14 +71,15 @@ fn print(proved: &[(String, bool)], phases: &[(String, f64)]) {
     println!("  {total:7.1}  in all\n");
 }
 
-fn finish(guest: Guest, keep: bool, port: u16) -> Result<()> {
-    let login =
-        format!("ssh -p {port} -o UserKnownHostsFile=/dev/null {USER}@127.0.0.1   (password: {PASSWORD})");
+fn finish(guest: Guest, keep: bool, login: &str) -> Result<()> {
     if !keep {
         println!("to log in, run it with --keep");
         return Ok(());
     }
-    println!("the machine runs; log in with\n  {login}\nits console is in {}", guest.log().display());
+    println!(
+        "the machine runs; log in with\n  {login}\n(password on a console: {PASSWORD}); its console is in {}",
+        guest.log().display()
+    );
     println!("press Enter to end it");
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line).doing("reading", std::path::Path::new("stdin"))?;

@@ -63,6 +63,7 @@ impl Site {
             std::fs::create_dir_all(to.parent().unwrap_or(&to)).doing("creating the folder of", &to)?;
             std::fs::copy(tailnet.repository.key(), &to).doing("copying the repository's key to", &to)?;
         }
+        site.add_ssh_key()?;
         site.plant_secrets(tailnet)?;
         Ok(site)
     }
@@ -168,6 +169,25 @@ impl Site {
             .doing("writing", &file)?;
         run(Command::new("chmod").arg("600").arg(&file))?;
         Ok(identity.to_public().to_string())
+    }
+
+    /// The key that opens the rehearsed machine.
+    pub fn ssh_key(&self) -> PathBuf {
+        self.home.join(".ssh/rehearsal")
+    }
+
+    fn add_ssh_key(&self) -> Result<()> {
+        let file = self.ssh_key();
+        let folder = file.parent().unwrap_or(&file);
+        std::fs::create_dir_all(folder).doing("creating", folder)?;
+        let mut command = Command::new(tools::program("ssh-keygen")?);
+        run(command.args(["-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f"]).arg(&file))?;
+        let public = file.with_extension("pub");
+        let line = std::fs::read_to_string(&public).doing("reading", &public)?;
+        self.edit("common.toml", |table| {
+            let user = sub(sub(table, "users"), USER);
+            user.insert("ssh_keys".into(), Value::Array(vec![line.trim().into()]));
+        })
     }
 
     /// The example's signing key is its author's: a fresh site's key takes its place.

@@ -19,6 +19,7 @@ const QEMU: &[Tool] = &[
     Tool { name: "fsck.vfat", package: "dosfstools" },
     Tool { name: "e2fsck", package: "e2fsprogs" },
     Tool { name: "setpriv", package: "util-linux" },
+    Tool { name: "ssh-keygen", package: "openssh-client" },
 ];
 const PEERS: &[Tool] = &[
     Tool { name: "mmdebstrap", package: "mmdebstrap" },
