@@ -260,6 +260,9 @@ fn rekey(args: &RekeyArgs, context: &Context) -> Result<(), Failure> {
     let vault = Vault::open(&context.site_dir()?)?;
     let done = vault.rekey(&args.identity, &Terminal)?;
     say_rekeyed(&done, context);
+    if !done.failed.is_empty() {
+        return Err(Failure::Said(1));
+    }
     if done.changed.is_empty() {
         context.say("every file's recipients are its readers");
     }
@@ -276,6 +279,9 @@ pub(super) fn say_rekeyed(done: &Rekeyed, context: &Context) {
     }
     for file in &done.absent {
         context.say(format!("not set yet: {file}"));
+    }
+    for (_, error) in &done.failed {
+        eprintln!("landfall: {error}");
     }
     for file in &done.withdrawn {
         context.say(format!("{file} lost a reader, who may have kept a copy, and git keeps the old file: change the secret itself"));

@@ -37,7 +37,7 @@ pub struct Status {
 }
 
 /// What a rekey did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Rekeyed {
     /// Files that were encrypted anew.
     pub changed: Vec<String>,
@@ -49,6 +49,8 @@ pub struct Rekeyed {
     pub foreign: Vec<String>,
     /// Files that lost a reader: who could read them may have kept a copy.
     pub withdrawn: Vec<String>,
+    /// Files that could not be encrypted anew, and why; the others were.
+    pub failed: Vec<(String, SecretsError)>,
 }
 
 /// The encrypted files of one site.
@@ -137,14 +139,23 @@ impl Store {
         }
         let admin = unlock()?;
         for status in stale {
-            let plain = self.read(&status.secret.file, &admin)?;
-            self.write(&status.secret, plain.expose_secret())?;
-            if matches!(&status.standing, Standing::Differs { extra, .. } if !extra.is_empty()) {
-                done.withdrawn.push(status.secret.file.clone());
+            let file = status.secret.file.clone();
+            // One file that this admin cannot open must not keep the others from their readers.
+            if let Err(error) = self.encrypt_anew(&status.secret, &admin) {
+                done.failed.push((file, error));
+                continue;
             }
-            done.changed.push(status.secret.file);
+            if matches!(&status.standing, Standing::Differs { extra, .. } if !extra.is_empty()) {
+                done.withdrawn.push(file.clone());
+            }
+            done.changed.push(file);
         }
         Ok(done)
+    }
+
+    fn encrypt_anew(&self, secret: &SecretFile, admin: &AdminIdentities) -> Result<(), SecretsError> {
+        let plain = self.read(&secret.file, admin)?;
+        self.write(secret, plain.expose_secret())
     }
 
     /// Takes a file out of the site and out of the record.

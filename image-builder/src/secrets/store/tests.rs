@@ -120,3 +120,20 @@ fn no_path_leaves_the_site() {
     }
     assert!(Store::new(site.path(), Vec::new()).is_err());
 }
+
+#[test]
+fn one_file_that_cannot_be_opened_does_not_hold_up_the_others() {
+    let site = Site::new();
+    let store = site.store();
+    let stranger = age::x25519::Identity::generate().to_public().to_string();
+    let stranger = [Recipient::parse(&stranger, "t").unwrap()];
+    for (file, recipients) in [("secrets/a.age", &stranger[..]), ("secrets/b.age", store.admins())] {
+        let bytes = crypt::encrypt(b"v", recipients, file).unwrap();
+        files::replace(&site.path().join(file), &bytes, MODE_PUBLIC).unwrap();
+    }
+    let all = [secret("secrets/a.age", &[]), secret("secrets/b.age", &[])];
+    let done = store.rekey(&all, || site.admin()).unwrap();
+    assert_eq!(done.changed, ["secrets/b.age"]);
+    assert_eq!(done.failed.len(), 1);
+    assert!(done.failed[0].1.to_string().contains("secrets/a.age"));
+}
