@@ -5,6 +5,7 @@ pub mod check;
 mod declared;
 pub mod finish;
 pub mod graph;
+pub mod json_schema;
 pub mod load;
 pub mod merge;
 pub mod problem;
@@ -13,6 +14,7 @@ pub mod shape;
 pub mod text;
 pub mod tree;
 pub mod validate;
+pub mod why;
 
 pub use merge::{Effect, Provenance, Setting};
 pub use problem::{Location, Problem, Problems, Severity};
@@ -149,9 +151,11 @@ impl Site {
                 return Err(Problems(problems).tidy());
             }
         };
+        let mut provenance = merged.provenance;
+        self.note_unmerged(ix, &mut provenance);
         let mut resolved = Resolved {
             host,
-            provenance: merged.provenance,
+            provenance,
             notes: Vec::new(),
             files: graph.order.iter().map(|ix| self.files.all[*ix].name.clone()).collect(),
             foreign: graph.foreign.iter().cloned().collect(),
@@ -163,6 +167,21 @@ impl Site {
         }
         resolved.notes = problems.0;
         Ok(resolved)
+    }
+
+    /// Who set the keys that only `site.toml` or the host's file may say.
+    fn note_unmerged(&self, host: load::FileIx, provenance: &mut Provenance) {
+        let site = ["suite", "components", "extra_suites", "mirror"];
+        let own = ["device", "desktop", "gpu", "hostname", "arch", "match"];
+        let keys = site.iter().map(|key| (SITE, *key)).chain(own.iter().map(|key| (host, *key)));
+        for (ix, key) in keys {
+            let file = &self.files.all[ix];
+            if let Some(entry) = file.root.get(key) {
+                let at = file.at(entry.node.at);
+                let setting = Setting { at, value: entry.node.plain(), effect: Effect::Set };
+                provenance.insert(vec![key.to_owned()], vec![setting]);
+            }
+        }
     }
 
     fn unknown_host(&self, name: &str) -> Problem {

@@ -1,11 +1,16 @@
 //! The command line: a table of subcommands; each lives in a file of its own.
 
+mod build;
+mod check;
 mod completions;
 pub mod context;
 pub mod failure;
 mod host;
+pub mod lock;
 pub mod progress;
+mod schema;
 mod secret;
+mod show;
 mod vault;
 
 use clap::{Parser, Subcommand};
@@ -24,8 +29,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Builds hosts and composes the medium that installs them
+    Build(build::BuildArgs),
+    /// Tells every error of every host
+    Check(check::CheckArgs),
+    /// Prints the merged host, or who set a key
+    Show(show::ShowArgs),
+    /// Prints the site's JSON Schema, for editors
+    Schema(schema::SchemaArgs),
     /// Machines of the site and their identities
     Host(host::HostArgs),
+    /// Resolves packages and writes landfall.lock
+    Lock(lock::LockArgs),
     /// Secrets of the site
     Secret(secret::SecretArgs),
     /// Prints a completion script for a shell
@@ -40,7 +55,12 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         let context = self.context;
         match self.command {
+            Command::Build(args) => build::run(&args, &context),
+            Command::Check(args) => check::run(&args, &context),
+            Command::Show(args) => show::run(&args, &context),
+            Command::Schema(args) => schema::run(&args, &context),
             Command::Host(args) => host::run(&args, &context),
+            Command::Lock(args) => lock::run(&args, &context),
             Command::Secret(args) => secret::run(&args, &context),
             Command::Completions(args) => completions::run(&args, &context),
         }

@@ -1,0 +1,81 @@
+//! `landfall show HOST`: the merged host, and who set what.
+
+use super::check::say;
+use super::context::Context;
+use super::failure::Failure;
+use clap::Args;
+use landfall_hosts::site::{self, Effect, Resolved, Setting, why};
+
+/// Which host, and how to show it.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Name of the host
+    host: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Which file and line set KEY, and what that overrode (locale.lang, packages.git, users)
+    #[arg(long, value_name = "KEY")]
+    why: Option<String>,
+}
+
+/// Shows a host on standard output.
+///
+/// # Errors
+/// When the host does not merge, or the key is unknown.
+pub fn run(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
+    let dir = context.site_dir()?;
+    let resolved = site::load(&dir).and_then(|site| site.resolve(&args.host)).map_err(|problems| {
+        say(&problems.0, context);
+        Failure::Said(2)
+    })?;
+    match (&args.why, args.json) {
+        (Some(key), json) => explain(&resolved, key, json),
+        (None, true) => {
+            println!("{:#}", why::json(&resolved.host)?);
+            Ok(())
+        }
+        (None, false) => {
+            list(&resolved);
+            say(&resolved.notes, context);
+            Ok(())
+        }
+    }
+}
+
+fn list(resolved: &Resolved) {
+    const COLUMN: usize = 58;
+    for line in why::lines(resolved) {
+        let text = format!("{} = {}", line.key, line.value);
+        match line.place.as_str() {
+            "" => println!("{text}"),
+            place => println!("{text:<COLUMN$} # {place}"),
+        }
+    }
+}
+
+fn explain(resolved: &Resolved, key: &str, json: bool) -> Result<(), Failure> {
+    let found = why::why(resolved, key).map_err(Failure::Invalid)?;
+    if json {
+        let keys: Vec<_> =
+            found.iter().map(|why| serde_json::json!({ "key": why.key, "settings": why.settings })).collect();
+        println!("{:#}", serde_json::json!({ "schema": 1, "host": resolved.host.name, "keys": keys }));
+        return Ok(());
+    }
+    for why in found {
+        println!("{}", why.key);
+        for setting in why.settings {
+            println!("{}", tell(setting));
+        }
+    }
+    Ok(())
+}
+
+fn tell(setting: &Setting) -> String {
+    let Setting { at, value, effect } = setting;
+    match effect {
+        Effect::Set => format!("  {value}  set by {at}"),
+        Effect::Removes => format!("  {value}  taken away by {at}"),
+        Effect::Overridden(by) => format!("  {value}  in {at}, overridden by {by}"),
+    }
+}
