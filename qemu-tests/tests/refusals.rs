@@ -73,23 +73,23 @@ impl Case {
         self
     }
 
-    /// Boots it, expects a refusal for one of `reasons` and a prompt, and the disks as they were.
-    fn refused(self, reasons: &[&str]) -> Result<()> {
+    /// Boots it, expects a refusal for this `reason` and a prompt, and the disks as they were.
+    fn refused(self, reason: &str) -> Result<()> {
         let before: Vec<String> =
             self.disks.iter().map(|disk| image::fingerprint(disk)).collect::<Result<_>>()?;
         let mut guest = Guest::start(&self.config())?;
         let line = guest.wait_for(&["LANDFALL REFUSED", "LANDFALL INSTALL done"], LIMIT)?;
-        assert!(reasons.iter().any(|reason| line.contains(&format!("reason={reason}"))), "{line}");
+        assert!(line.ends_with(&format!("LANDFALL REFUSED reason={reason}")), "{line}");
         guest.wait_for(&["LANDFALL PROMPT"], Duration::from_secs(60))?;
-        assert!(guest.console().lines().count() > 3, "no words beside the sentinel");
+        assert!(guest.console().contains("What to do: "), "no remedy beside the sentinel");
         guest.pull_the_plug();
         for (disk, fingerprint) in self.disks.iter().zip(before) {
             assert_eq!(image::fingerprint(disk)?, fingerprint, "{} was written to", disk.display());
         }
-        self.has_report(reasons)
+        self.has_report(reason)
     }
 
-    fn has_report(&self, reasons: &[&str]) -> Result<()> {
+    fn has_report(&self, reason: &str) -> Result<()> {
         let files = image::esp_files(&self.stick)?;
         let reports: Vec<_> =
             files.iter().filter(|(name, _)| name.to_lowercase().starts_with("reports/")).collect();
@@ -124,57 +124,51 @@ fn a_layer(medium: &Path) -> String {
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_where_there_is_no_disk() -> Result<()> {
-    Case::new("refuses_no_disk").refused(&["no-disk-matches", "no-disk"])
+    Case::new("refuses_no_disk").refused("no-disk-matches")
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_where_two_disks_match() -> Result<()> {
-    Case::new("refuses_two_disks").disk(8192).disk(8192).refused(&["several-disks-match", "two-disks-match"])
+    Case::new("refuses_two_disks").disk(8192).disk(8192).refused("several-disks-match")
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_where_the_only_disk_is_the_medium() -> Result<()> {
     let case = Case { stick_bus: Bus::Virtio, ..Case::new("refuses_only_medium") };
-    case.refused(&["only-medium", "no-disk-matches", "only-the-medium-matches"])
+    case.refused("only-the-medium")
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_a_disk_that_is_not_empty() -> Result<()> {
     let case = Case { host: GUARDED, ..Case::new("refuses_not_empty") };
-    case.disk(8192).write(0, 3 << 20, b"somebody's data").refused(&["disk-not-empty", "not-empty"])
+    case.disk(8192).write(0, 3 << 20, b"somebody's data").refused("disk-not-empty")
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_a_disk_that_is_too_small() -> Result<()> {
-    Case::new("refuses_too_small").disk(700).refused(&["disk-too-small", "too-small"])
+    Case::new("refuses_too_small").disk(700).refused("disk-too-small")
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_a_corrupted_layer() -> Result<()> {
     let layer = a_layer(&bench().fixture.medium);
-    Case::new("refuses_corrupted_layer")
-        .disk(8192)
-        .corrupt(&layer, 70_000)
-        .refused(&["layer-corrupt", "corrupted-layer"])
+    Case::new("refuses_corrupted_layer").disk(8192).corrupt(&layer, 70_000).refused("layer-corrupt")
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_a_corrupted_manifest() -> Result<()> {
     let manifest = format!("landfall/generations/{HOST}.toml");
-    Case::new("refuses_corrupted_manifest")
-        .disk(8192)
-        .corrupt(&manifest, 100)
-        .refused(&["manifest-corrupt", "corrupted-manifest"])
+    Case::new("refuses_corrupted_manifest").disk(8192).corrupt(&manifest, 100).refused("manifest-corrupt")
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_an_unknown_host() -> Result<()> {
-    Case { host: "nobody", ..Case::new("refuses_unknown_host") }.disk(8192).refused(&["unknown-host"])
+    Case { host: "nobody", ..Case::new("refuses_unknown_host") }.disk(8192).refused("unknown-host")
 }

@@ -6,8 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// What no healthy boot says; waiting on after it would only cost time.
-const BAD_SIGNS: &[&str] =
-    &["Kernel panic - not syncing", "LANDFALL FAILED", "Security Violation", "emergency mode"];
+const BAD_SIGNS: &[&str] = &[
+    "Kernel panic - not syncing",
+    "LANDFALL FAILED",
+    "LANDFALL HEALTH state=bad",
+    "Security Violation",
+    "emergency mode",
+];
 
 /// The reader's place in the log, and the way to type.
 pub struct Serial {
