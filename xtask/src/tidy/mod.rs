@@ -14,7 +14,8 @@ const MAX_FUNCTION_LINES: usize = 60;
 /// `main.rs` parses, logs, calls and exits.
 const MAX_MAIN_LINES: usize = 40;
 /// Files that must be there for a release to be whole.
-const REQUIRED: &[&str] = &["Cargo.lock", ".ci/run"];
+const REQUIRED: &[&str] =
+    &["Cargo.lock", ".ci/run", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
 /// One broken rule.
 pub struct Complaint {
