@@ -7,6 +7,7 @@
 pub mod cache;
 pub mod chain;
 pub mod error;
+pub mod host;
 pub mod ids;
 pub mod install;
 pub mod pack;
@@ -18,4 +19,5 @@ pub mod tree;
 
 pub use chain::{BuiltChain, BuiltLayer, ChainSpec, PackageSpec, Step, StepContent, build_chain};
 pub use error::{Error, Result};
+pub use host::HostSpec;
 pub use package::Package;

@@ -4,10 +4,12 @@
 //! forms that a machine's overlay mount reads (kernel: Documentation/filesystems/overlayfs.rst).
 
 mod mem;
+mod merged;
 mod tar;
 mod walk;
 
 pub use mem::{MemTree, Meta};
+pub use merged::Merged;
 pub use tar::TarWriter;
 pub use walk::walk;
 

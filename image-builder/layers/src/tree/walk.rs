@@ -102,7 +102,7 @@ impl Walk {
 }
 
 /// The attributes that belong in an image.
-fn xattrs(place: &Path) -> Result<Xattrs, TreeError> {
+pub(super) fn xattrs(place: &Path) -> Result<Xattrs, TreeError> {
     let doing = |errno: Errno| TreeError::Io {
         doing: format!("reading the attributes of {}", place.display()),
         source: errno.into(),
