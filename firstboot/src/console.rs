@@ -36,8 +36,9 @@ impl Console for AllConsoles {
             let flags = OFlags::NOCTTY | OFlags::NONBLOCK;
             options.write(true).custom_flags(flags.bits() as i32);
             if let Ok(mut terminal) = options.open(self.roots.dev(name)) {
-                // In one write, so that the kernel's own lines do not come between.
-                let _ = terminal.write_all(format!("{text}\r\n").as_bytes());
+                // In one write, so that the kernel's own lines do not come between; from the first
+                // column, for a login prompt may stand there.
+                let _ = terminal.write_all(format!("\r{text}\n").as_bytes());
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Access};
 use crate::roots::Roots;
 use crate::tools::{Call, Commands, Tool};
-use landfall_hosts::paths::state;
+use landfall_hosts::paths::{machine, state};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -48,7 +48,8 @@ pub fn sync(roots: &Roots, commands: &dyn Commands) -> Result<()> {
 fn keep_folder(roots: &Roots, folder: &str, prefix: &str) -> Result<()> {
     let live = roots.etc(folder);
     let kept = roots.state(state::ETC).join(folder);
-    let names = regular_files(&live, prefix);
+    let mut names = regular_files(&live, prefix);
+    names.retain(|name| !is_images(roots, &format!("{folder}/{name}"), &live.join(name)));
     if names.is_empty() && !kept.exists() {
         return Ok(());
     }
@@ -61,6 +62,20 @@ fn keep_folder(roots: &Roots, folder: &str, prefix: &str) -> Result<()> {
         fs::remove_file(&path).map_err(Error::at("removing", &path))?;
     }
     Ok(())
+}
+
+/// True for a file that is as the image has it: the site's own, which must go when the site drops
+/// it, and so must not be laid back at the next boot.
+fn is_images(roots: &Roots, below_etc: &str, live: &Path) -> bool {
+    let layers = roots.path(machine::LAYERS);
+    let count = fs::read_dir(&layers).map_or(0, |entries| entries.count());
+    // The top layer that has it is the one that shows; the base is 0.
+    let image = (0..count)
+        .rev()
+        .map(|number| layers.join(number.to_string()).join("etc").join(below_etc))
+        .find(|path| fs::symlink_metadata(path).is_ok());
+    let same = |image: &Path| Ok::<_, Error>(files::read(image)? == files::read(live)?);
+    image.is_some_and(|image| same(&image).unwrap_or(false))
 }
 
 fn keep_file(live: &Path, kept: &Path) -> Result<()> {
@@ -111,6 +126,26 @@ mod tests {
         sync(&roots, &commands).unwrap();
         assert!(!kept.exists());
         assert!(commands.called("ssh-keygen -A"));
+    }
+
+    #[test]
+    fn what_is_the_images_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::under(dir.path());
+        let folder = "NetworkManager/system-connections";
+        let image = roots.path(machine::LAYERS).join("0/etc").join(folder);
+        for folder in [&roots.etc(folder), &image] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("site"), "declared").unwrap();
+        }
+        fs::write(roots.etc(folder).join("mine"), "typed").unwrap();
+        sync(&roots, &FakeCommands::default()).unwrap();
+        let kept = roots.state(state::ETC).join(folder);
+        assert_eq!(fs::read_to_string(kept.join("mine")).unwrap(), "typed");
+        assert!(!kept.join("site").exists());
+        fs::write(roots.etc(folder).join("site"), "changed here").unwrap();
+        sync(&roots, &FakeCommands::default()).unwrap();
+        assert!(kept.join("site").exists());
     }
 
     #[test]

@@ -59,11 +59,14 @@ impl Check<'_> {
     fn wait(&self) -> Vec<String> {
         let limit = Duration::from_secs(u64::from(self.health.timeout));
         let mut waited = Duration::ZERO;
+        let mut good_before = false;
         loop {
             let problems = self.problems();
-            if problems.is_empty() || waited >= limit {
+            // Twice in a row: a service that ends as soon as it is up must not pass for good.
+            if (problems.is_empty() && good_before) || waited >= limit {
                 return problems;
             }
+            good_before = problems.is_empty();
             (self.sleep)(POLL);
             waited += POLL;
         }

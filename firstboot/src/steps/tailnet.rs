@@ -23,6 +23,7 @@ const UP_LIMIT: Duration = Duration::from_secs(90);
 #[serde(rename_all = "PascalCase", default)]
 struct Status {
     backend_state: String,
+    have_node_key: bool,
     #[serde(rename = "Self")]
     node: Option<Node>,
 }
@@ -49,6 +50,9 @@ pub fn attempt(roots: &Roots, machine: &Machine, commands: &dyn Commands) -> Res
     };
     match status.backend_state.as_str() {
         "Running" => running(machine, &status, commands),
+        // Until it has read its state it says this of a machine that is long in; joining then would
+        // register it a second time.
+        "NoState" if status.have_node_key => Ok(Outcome::Pending("tailscaled is starting".into())),
         "NeedsLogin" | "NoState" => join(roots, machine, tailnet, commands),
         "NeedsMachineAuth" => Ok(Outcome::Waiting(
             "waiting for the machine to be approved in the tailnet's admin console".into(),
@@ -193,6 +197,16 @@ mod tests {
         let down = FakeCommands::default().answer("tailscale", 1, "");
         let outcome = attempt(&roots, &machine(true), &down).unwrap();
         assert_eq!(outcome, Outcome::Pending("waiting for tailscaled".into()));
+    }
+
+    #[test]
+    fn a_daemon_that_is_still_starting_is_not_asked_to_join_again() {
+        let (_dir, roots) = world();
+        let starting = r#"{"BackendState":"NoState","HaveNodeKey":true}"#;
+        let commands = FakeCommands::default().answer("tailscale", 0, starting);
+        let outcome = attempt(&roots, &machine(true), &commands).unwrap();
+        assert!(matches!(outcome, Outcome::Pending(_)));
+        assert!(!commands.called("tailscale up"));
     }
 
     #[test]
