@@ -2,13 +2,15 @@
 
 use crate::cache::{LayerCache, Meta};
 use crate::error::{Error, Result};
+use crate::host::{HostSpec, host_tree};
 use crate::ids::{NewId, Settled, settle};
 use crate::install::Install;
 use crate::pack::{self, Pack, Packed};
 use crate::package::{Facts, Package};
 use crate::sandbox::Sandbox;
 use crate::scrub::scrub;
-use crate::tree::walk;
+use crate::settings::{Settings, SettingsSpec};
+use crate::tree::{Content, Entry, Kind, Merged, walk};
 use landfall_debian::cache::Cache;
 use landfall_debian::hash;
 use landfall_debian::tools::Tools;
@@ -18,6 +20,7 @@ use landfall_hosts::manifest::LayerKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Grows when the way a layer is made or written changes, so that an old one is not taken for new.
 pub const WRITER: u32 = 1;
@@ -51,6 +54,10 @@ pub struct Step {
 pub enum StepContent {
     /// Packages.
     Packages(PackageSpec),
+    /// Locales, keyboard, databases.
+    Settings(SettingsSpec),
+    /// All that is one machine's.
+    Host(Box<HostSpec>),
 }
 
 /// A whole chain and where it is built.
@@ -121,6 +128,9 @@ pub fn build_chain(spec: &ChainSpec<'_>, progress: &dyn Progress) -> Result<Buil
             StepContent::Packages(packages)
                 if packages.packages.is_empty() && packages.removes.is_empty() => {}
             StepContent::Packages(packages) => chain.packages(step.kind, packages)?,
+            StepContent::Settings(settings) if settings.is_empty() => {}
+            StepContent::Settings(settings) => chain.settings(step.kind, settings)?,
+            StepContent::Host(host) => chain.host(step.kind, host)?,
         }
     }
     Ok(BuiltChain { layers: chain.built, ledger: chain.ledger, new_ids: chain.new_ids })
@@ -159,35 +169,76 @@ impl Chain<'_> {
         let facts = spec.packages.iter().map(Facts::read).collect::<Result<Vec<_>>>()?;
         let newest = facts.iter().map(|facts| facts.made).max().unwrap_or(0);
         let epoch = newest.max(self.built.last().map_or(0, |layer| layer.epoch));
-        let folder = self.cache.begin()?;
-        let (tree, empty) = (folder.path().join("tree"), folder.path().join("empty"));
-        for place in [&tree, &empty] {
-            fs::create_dir(place).map_err(Error::io("making", place))?;
-        }
+        let build = Build::begin(&self.cache, epoch)?;
         let parents = self.trees();
         Install {
-            sandbox: &Sandbox::new(epoch, folder.path())?,
+            sandbox: &build.sandbox,
             spec,
             facts: &facts,
             parents: &parents,
             debs: &self.spec.cache.root().join("debs"),
-            tree: &tree,
-            empty: &empty,
-            log: &folder.path().join("build.log"),
+            tree: &build.tree,
+            empty: &build.empty,
+            log: &build.log,
             progress: self.progress,
         }
         .run()?;
-        let settled = self.settle_ids(&tree, &parents)?;
-        scrub(&tree, epoch)?;
-        let packed = self.pack(&tree, folder.path(), (epoch, &input_id))?;
-        fs::remove_dir(&empty).map_err(Error::io("removing", &empty))?;
+        self.complete(kind, input_id, build)
+    }
+
+    fn settings(&mut self, kind: LayerKind, spec: &SettingsSpec) -> Result<()> {
+        let input_id = hash::sha256((self.inputs("settings") + &spec.canonical()).as_bytes());
+        if self.take_cached(kind, &input_id)? {
+            return Ok(());
+        }
+        let build = Build::begin(&self.cache, self.built.last().map_or(0, |layer| layer.epoch))?;
+        let parents = self.trees();
+        let (sandbox, tree, log) = (&build.sandbox, build.tree.as_path(), build.log.as_path());
+        Settings { sandbox, spec, parents: &parents, tree, log }.run()?;
+        self.complete(kind, input_id, build)
+    }
+
+    /// Settles ids, scrubs, packs and names what was built in a sandbox.
+    fn complete(&mut self, kind: LayerKind, input_id: String, build: Build) -> Result<()> {
+        let settled = self.settle_ids(&build.tree, &self.trees())?;
+        scrub(&build.tree, build.epoch)?;
+        fs::remove_dir(&build.empty).map_err(Error::io("removing", &build.empty))?;
+        let entries = walk(&build.tree, build.epoch)?;
+        let packed = self.pack(&entries, build.folder.path(), (build.epoch, &input_id))?;
+        let meta = Meta {
+            sha256: packed.sha256,
+            size: packed.size,
+            epoch: build.epoch,
+            mode: self.cache.mode().to_owned(),
+            users: settled.users,
+            groups: settled.groups,
+        };
+        self.cache.finish(build.folder, &input_id, &meta)?;
+        self.push(kind, input_id, &meta, false);
+        Ok(())
+    }
+
+    /// The layer's id is a hash of what is in it: making that takes less time than asking.
+    fn host(&mut self, kind: LayerKind, spec: &HostSpec) -> Result<()> {
+        let tree = host_tree(spec, &Merged::new(self.trees()))?;
+        let entries = tree.entries();
+        let epoch = spec.epoch;
+        let input_id = hash::sha256((self.inputs("host") + &digest(&entries)).as_bytes());
+        if self.take_cached(kind, &input_id)? {
+            return Ok(());
+        }
+        let folder = self.cache.begin()?;
+        let place = folder.path().join("tree");
+        fs::create_dir(&place).map_err(Error::io("making", &place))?;
+        tree.unpack(&place)?;
+        let packed = self.pack(&entries, folder.path(), (epoch, &input_id))?;
         let meta = Meta {
             sha256: packed.sha256,
             size: packed.size,
             epoch,
             mode: self.cache.mode().to_owned(),
-            users: settled.users,
-            groups: settled.groups,
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
         };
         self.cache.finish(folder, &input_id, &meta)?;
         self.push(kind, input_id, &meta, false);
@@ -261,15 +312,14 @@ impl Chain<'_> {
         Ok(())
     }
 
-    fn pack(&self, tree: &Path, scratch: &Path, (epoch, input_id): (u64, &str)) -> Result<Packed> {
-        let entries = walk(tree, epoch)?;
+    fn pack(&self, entries: &[Entry], scratch: &Path, (epoch, input_id): (u64, &str)) -> Result<Packed> {
         let total = entries.iter().map(|entry| match &entry.kind {
             crate::tree::Kind::File(content) => content.size(),
             _ => 0,
         });
         self.progress.event(Event::Begin { task: Task::Pack, what: "layer".into(), total: total.sum() });
         let pack = Pack { tools: self.spec.tools, scratch, epoch, input_id };
-        let packed = pack.write(&entries, &scratch.join("layer.erofs"), self.progress)?;
+        let packed = pack.write(entries, &scratch.join("layer.erofs"), self.progress)?;
         self.progress.event(Event::End { task: Task::Pack });
         Ok(packed)
     }
@@ -287,6 +337,43 @@ impl Chain<'_> {
             cached,
         });
     }
+}
+
+/// A layer that is built in a sandbox.
+struct Build {
+    folder: TempDir,
+    sandbox: Sandbox,
+    epoch: u64,
+    tree: PathBuf,
+    empty: PathBuf,
+    log: PathBuf,
+}
+
+impl Build {
+    fn begin(cache: &LayerCache, epoch: u64) -> Result<Self> {
+        let folder = cache.begin()?;
+        let at = |name: &str| folder.path().join(name);
+        let (tree, empty, log) = (at("tree"), at("empty"), at("build.log"));
+        for place in [&tree, &empty] {
+            fs::create_dir(place).map_err(Error::io("making", place))?;
+        }
+        Ok(Self { sandbox: Sandbox::new(epoch, folder.path())?, folder, epoch, tree, empty, log })
+    }
+}
+
+/// A hash of every entry: names, owners, modes, dates, contents.
+fn digest(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        let content = match &entry.kind {
+            Kind::File(Content::Memory(bytes)) => hash::sha256(bytes),
+            kind => format!("{kind:?}"),
+        };
+        let (path, xattrs) = (&entry.path, &entry.xattrs);
+        let numbers = (entry.mode, entry.uid, entry.gid, entry.mtime);
+        text.push_str(&format!("{path:?} {numbers:?} {xattrs:?} {content}\n"));
+    }
+    hash::sha256(text.as_bytes())
 }
 
 /// The part of a layer's id that is its own: independent of the order in which packages are named.

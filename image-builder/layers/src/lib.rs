@@ -14,6 +14,7 @@ pub mod pack;
 pub mod package;
 pub mod sandbox;
 pub mod scrub;
+pub mod settings;
 mod sys;
 pub mod tree;
 
@@ -21,3 +22,4 @@ pub use chain::{BuiltChain, BuiltLayer, ChainSpec, PackageSpec, Step, StepConten
 pub use error::{Error, Result};
 pub use host::HostSpec;
 pub use package::Package;
+pub use settings::SettingsSpec;

@@ -17,6 +17,7 @@ mod services;
 mod units;
 
 pub use firewall::ruleset;
+pub use locale::keyboard_file;
 pub use units::Install;
 
 use crate::error::{Error, Result};
