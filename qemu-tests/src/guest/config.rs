@@ -77,7 +77,7 @@ pub struct GuestConfig {
     pub name: String,
     /// Memory.
     pub memory_mib: u32,
-    /// In order of boot preference.
+    /// A stick is booted before any disk.
     pub drives: Vec<Drive>,
     /// What is booted.
     pub boot: Boot,
@@ -195,10 +195,12 @@ impl Words {
         );
         let device = match drive.bus {
             Bus::Virtio => "virtio-blk-pci",
-            Bus::UsbStick => "usb-storage,bus=xhci.0,removable=on",
+            // As a person chooses the stick in the firmware's menu. A disk has to be found by what its
+            // installer wrote into the firmware.
+            Bus::UsbStick => "usb-storage,bus=xhci.0,removable=on,bootindex=0",
         };
         let serial = &drive.serial;
-        self.option("-device", &format!("{device},drive=d{index},serial={serial},bootindex={index}"));
+        self.option("-device", &format!("{device},drive=d{index},serial={serial}"));
     }
 }
 
