@@ -136,3 +136,17 @@ fn refusals_say_what_to_do_and_have_their_exit_status() {
     assert_eq!((code, words.contains("hosts/bad.toml")), (2, true), "{words}");
     assert!(!site.path().join("secrets/key.age").exists());
 }
+
+#[test]
+fn check_says_when_recipients_are_not_the_readers() {
+    let site = Site::new();
+    let warns = || String::from_utf8_lossy(&site.run(&["check"], "").stderr).contains("secret rekey");
+    site.ok(&["host", "add", "vm"], "");
+    site.ok(&["secret", "set", "key"], MARK);
+    site.ok(&["secret", "set", "pw", "--password"], MARK);
+    assert!(!warns());
+    site.ok(&["host", "add", "spare"], "");
+    assert!(warns());
+    site.ok(&site.with_key(&["secret", "rekey"]), "");
+    assert!(!warns());
+}

@@ -19,10 +19,11 @@ pub struct CheckArgs {
 /// When the site has an error; what it is was said before.
 pub fn run(args: &CheckArgs, context: &Context) -> Result<(), Failure> {
     let dir = context.site_dir()?;
-    let (problems, hosts) = match site::load(&dir) {
+    let (mut problems, hosts) = match site::load(&dir) {
         Ok(site) => (site.check(), site.hosts().len()),
         Err(Problems(problems)) => (problems, 0),
     };
+    problems.extend(super::vault::notes(&dir));
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let errors = count(Severity::Error);
     if args.json {

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use landfall_hosts::host::Host;
 use landfall_hosts::site::tree::{Folder, Stands, Tree};
-use landfall_hosts::site::{Problem, Problems, Site};
+use landfall_hosts::site::{Location, Problem, Problems, Site};
 
 use super::failure::Failure;
 use super::secret::IdentityArg;
-use crate::secrets::{Prompt, Rekeyed, SecretFile, SecretsError, Status, Store, readers};
+use crate::secrets::{Prompt, Rekeyed, SecretFile, SecretsError, Standing, Status, Store, readers};
 
 /// The secrets of one site.
 #[derive(Debug)]
@@ -83,6 +83,30 @@ impl Vault {
     pub(super) fn rekey(&self, key: &IdentityArg, prompt: &dyn Prompt) -> Result<Rekeyed, SecretsError> {
         self.store.rekey(&self.files, || key.load(prompt))
     }
+}
+
+/// What `landfall check` says of secrets beside the site's own problems: files whose recipients are
+/// not their readers. A site whose hosts do not merge has other worries, and says nothing here.
+pub(super) fn notes(dir: &Path) -> Vec<Problem> {
+    let Ok(vault) = Vault::open(dir) else { return Vec::new() };
+    let Ok(all) = vault.status() else { return Vec::new() };
+    all.iter().filter_map(note).collect()
+}
+
+fn note(status: &Status) -> Option<Problem> {
+    let at = Location { file: status.secret.file.clone(), ..Location::default() };
+    let message = match &status.standing {
+        Standing::Absent | Standing::Equal => return None,
+        Standing::Unknown => "its recipients are not known: another program wrote it".to_string(),
+        Standing::Differs { missing, extra } => {
+            format!(
+                "its recipients are not its readers: {} to add, {} to take away",
+                missing.len(),
+                extra.len()
+            )
+        }
+    };
+    Some(Problem::warning(at, message, "landfall secret rekey"))
 }
 
 fn read(dir: &Path) -> Result<Site, Failure> {
