@@ -198,18 +198,20 @@ impl Opener<'_> {
     }
 
     fn indices(&self, repository: &Repository, release: &Release, arches: &[String]) -> Result<Vec<Index>> {
-        let mut wanted = Vec::new();
+        let mut names = Vec::new();
         if repository.is_flat() {
-            wanted.push(self.plan(repository, release, "", "", true)?);
+            names.push(Wanted { component: "", arch: "", required: true });
         }
         for component in &repository.components {
             for (at, arch) in arches.iter().enumerate() {
-                wanted.push(self.plan(repository, release, component, arch, at == 0)?);
+                names.push(Wanted { component, arch, required: at == 0 });
             }
             if release.all_apart {
-                wanted.push(self.plan(repository, release, component, "all", false)?);
+                names.push(Wanted { component, arch: "all", required: false });
             }
         }
+        let wanted = names.iter().map(|name| self.plan(repository, release, name));
+        let wanted = wanted.collect::<Result<Vec<_>>>()?;
         let wanted: Vec<Plan> = wanted.into_iter().flatten().collect();
         let missing: Vec<Download> =
             wanted.iter().filter(|plan| !plan.is_kept()).map(|plan| plan.download.clone()).collect();
@@ -230,14 +232,8 @@ impl Opener<'_> {
     }
 
     /// Which file of the Release to take for an index; none if it does not exist and need not.
-    fn plan(
-        &self,
-        repository: &Repository,
-        release: &Release,
-        component: &str,
-        arch: &str,
-        required: bool,
-    ) -> Result<Option<Plan>> {
+    fn plan(&self, repository: &Repository, release: &Release, wanted: &Wanted<'_>) -> Result<Option<Plan>> {
+        let Wanted { component, arch, required } = *wanted;
         let stem = if repository.is_flat() {
             "Packages".to_owned()
         } else {
@@ -283,6 +279,14 @@ fn components_of(release: &Release) -> String {
         .map(|(component, _)| component)
         .collect();
     names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// An index by what it is of.
+struct Wanted<'a> {
+    component: &'a str,
+    arch: &'a str,
+    /// The archive makes no sense without it.
+    required: bool,
 }
 
 /// An index on its way into memory.

@@ -47,9 +47,9 @@ impl UnixSeconds {
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
-        let mut date = date.splitn(3, '-').map(str::parse::<i64>);
+        let mut date = date.splitn(3, '-').map(|part| part.parse::<u16>().map(i64::from));
         let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-        let mut clock = clock.splitn(3, ':').map(str::parse::<i64>);
+        let mut clock = clock.splitn(3, ':').map(|part| part.parse::<u16>().map(i64::from));
         let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
         if !(1970..=9999).contains(&year) {
             return None;
@@ -126,6 +126,19 @@ mod tests {
             let parsed = UnixSeconds::parse_release(text).expect(text);
             assert_eq!(parsed.0, seconds, "{text}");
             assert_eq!(parsed.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn only_our_own_form_of_rfc_3339_is_read() {
+        for text in [
+            "",
+            "2026-09-12",
+            "2026-13-12T07:55:41Z",
+            "2026-09-12T07:55:41",
+            "2026-09-12T9223372036854775807:00:00Z",
+        ] {
+            assert_eq!(UnixSeconds::parse_rfc3339(text), None, "{text}");
         }
     }
 

@@ -121,12 +121,12 @@ impl Fetcher {
         }
         let mut wrong_before = false;
         let fetched = retry(&download.url, || {
-            self.attempt(download, &mut file, progress).or_else(|failure| match failure {
+            self.attempt(download, &mut file, progress).map_err(|failure| match failure {
                 Failure::Final(Error::Untrusted { .. }) if !wrong_before => {
                     wrong_before = true;
-                    Err(Failure::Again("it has a wrong hash".into()))
+                    Failure::Again("it has a wrong hash".into())
                 }
-                other => Err(other),
+                other => other,
             })
         });
         match fetched {

@@ -28,6 +28,8 @@ pub mod session;
 pub mod solver;
 pub mod sources;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tools;
 pub mod version;
 

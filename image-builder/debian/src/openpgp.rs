@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Packet, PacketParser, PacketTrait, Signature, SignatureType};
-use pgp::types::KeyDetails;
+use pgp::types::{KeyDetails, KeyVersion};
 
 /// Debian's own InRelease files have 140 KB; whatever is larger than this is not one.
 pub const MAX_CLEARSIGNED_BYTES: u64 = 4 << 20;
@@ -199,8 +199,8 @@ impl<'a> Signer<'a> {
     }
 }
 
-/// The newest valid self-signature over a user id (there a version 4 key has its flags), or else
-/// over the key itself.
+/// The newest valid self-signature that says what a key may do: over a user id for a key of
+/// version 4, over the key itself for one of version 6 (RFC 9580, 10.1).
 fn primary_certification(certificate: &SignedPublicKey) -> Option<&Signature> {
     let primary = &certificate.primary_key;
     let direct = certificate
@@ -214,8 +214,9 @@ fn primary_certification(certificate: &SignedPublicKey) -> Option<&Signature> {
                 && signature.verify_certification(primary, user.id.tag(), &user.id).is_ok()
         })
     });
-    let newest = users.max_by_key(|signature| created(signature));
-    newest.or_else(|| direct.max_by_key(|signature| created(signature)))
+    let direct = direct.max_by_key(|signature| created(signature));
+    let user = users.max_by_key(|signature| created(signature));
+    if primary.version() == KeyVersion::V6 { direct } else { user.or(direct) }
 }
 
 /// The newest valid binding of a subkey; a revoked one, or one that does not bind back, is none.

@@ -186,26 +186,26 @@ pub fn relation_names(field: &str) -> Vec<Vec<&str>> {
 mod tests {
     use super::{Packages, newest, relation_names};
 
-    const TEXT: &str = "Package: b\nVersion: 1.9\nArchitecture: amd64\n\n\
-        Package: a\nVersion: 1\nArchitecture: all\nFilename: ./a.deb\nSize: 3\nSHA256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n\n\
+    const TEXT: &str = "Package: bb\nVersion: 1.9\nArchitecture: amd64\n\n\
+        Package: aa\nVersion: 1\nArchitecture: all\nFilename: ./a.deb\nSize: 3\nSHA256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n\n\
         Version: nameless\n\n\
-        Package: b\nVersion: 1.10\nArchitecture: amd64\nFilename: ../b.deb\n";
+        Package: bb\nVersion: 1.10\nArchitecture: amd64\nFilename: ../b.deb\n";
 
     #[test]
     fn packages_are_found_by_name() {
         let packages = Packages::parse(TEXT.to_owned());
         assert_eq!(packages.iter().count(), 3);
-        assert_eq!(newest(packages.named("b")).expect("b").version(), "1.10");
-        assert!(newest(packages.named("c")).is_none());
-        let a = newest(packages.named("a")).expect("a");
-        assert_eq!(a.key().expect("key").to_string(), "a:all=1");
+        assert_eq!(newest(packages.named("bb")).expect("bb").version(), "1.10");
+        assert!(newest(packages.named("cc")).is_none());
+        let a = newest(packages.named("aa")).expect("a");
+        assert_eq!(a.key().expect("key").to_string(), "aa:all=1");
         assert_eq!(a.pooled().expect("pooled").path, "a.deb");
     }
 
     #[test]
     fn a_path_outside_the_archive_is_refused() {
         let packages = Packages::parse(TEXT.to_owned());
-        assert!(newest(packages.named("b")).expect("b").pooled().is_err());
+        assert!(newest(packages.named("bb")).expect("bb").pooled().is_err());
     }
 
     #[test]

@@ -69,6 +69,16 @@ pub struct Resolver<'a> {
     pub singles: Vec<LocalPackage>,
 }
 
+/// One layer under way.
+struct Job<'a> {
+    solver: &'a Solver<'a>,
+    request: &'a LayerRequest,
+    /// What the layers below have.
+    parents: Vec<PackageKey>,
+    /// What must stay.
+    held: Vec<PackageKey>,
+}
+
 /// Whether the lock has these layers as they are asked for now, so that nothing needs resolving.
 #[must_use]
 pub fn is_complete(lock: &Lock, requests: &[LayerRequest], pins: &[Pin]) -> bool {
@@ -113,10 +123,17 @@ impl Resolver<'_> {
             if stays {
                 continue;
             }
-            let after = self.layer(&solver, lock, request, before.as_ref(), scope)?;
-            let after = LockedLayer { wants, ..after };
+            let mut job = Job { solver: &solver, request, parents: Vec::new(), held: Vec::new() };
+            if let Some(parent) = &request.parent {
+                job.parents = lock.installed(parent)?.into_values().cloned().collect();
+            }
+            if let Some(layer) = &before {
+                job.held = self.held(lock, layer, scope)?;
+            }
+            let after = LockedLayer { wants, ..self.layer(lock, &job, scope)? };
             let moved = differences(&request.name, before.as_ref(), &after);
-            if !moved.is_empty() {
+            // What lies two layers above sees a change too.
+            if below || !moved.is_empty() {
                 changed.insert(request.name.clone());
             }
             changes.extend(moved);
@@ -127,57 +144,53 @@ impl Resolver<'_> {
         Ok(changes)
     }
 
-    fn layer(
-        &self,
-        solver: &Solver<'_>,
-        lock: &mut Lock,
-        request: &LayerRequest,
-        before: Option<&LockedLayer>,
-        scope: &UpdateScope,
-    ) -> Result<LockedLayer> {
-        let parents = match &request.parent {
-            Some(parent) => lock.installed(parent)?.into_values().cloned().collect(),
-            None => Vec::new(),
+    /// The versions of a layer that must stay. One that is nowhere to be had any more stays only
+    /// if no update is under way: then it is an error, for nothing moves unasked.
+    fn held(&self, lock: &Lock, layer: &LockedLayer, scope: &UpdateScope) -> Result<Vec<PackageKey>> {
+        let here = |key: &PackageKey| {
+            let locked = lock.packages.get(key);
+            self.archive.exact(key).is_some()
+                || key.name == crate::initramfs::NAME
+                || locked.is_some_and(|package| self.cache.deb(&package.sha256).exists())
         };
-        let held: Vec<PackageKey> = before
-            .map(|layer| layer.packages.iter().filter(|key| holds(scope, key)).cloned().collect())
-            .unwrap_or_default();
-        let answer = match self.ask(solver, lock, request, &parents, &held) {
+        let held = layer.packages.iter().filter(|key| holds(scope, key));
+        let (held, gone): (Vec<_>, Vec<_>) = held.cloned().partition(here);
+        if gone.is_empty() || *scope != UpdateScope::Nothing {
+            return Ok(held);
+        }
+        Err(local::gone(&gone))
+    }
+
+    fn layer(&self, lock: &mut Lock, job: &Job<'_>, scope: &UpdateScope) -> Result<LockedLayer> {
+        let answer = match self.ask(lock, job, &job.held) {
             // What is held may be what stands in an update's way; without an update it is final.
-            Err(Error::Unsolvable { .. }) if *scope != UpdateScope::Nothing && !held.is_empty() => {
-                self.ask(solver, lock, request, &parents, &[])?
+            Err(Error::Unsolvable { .. }) if *scope != UpdateScope::Nothing && !job.held.is_empty() => {
+                self.ask(lock, job, &[])?
             }
             other => other?,
         };
-        let mut layer = LockedLayer { parent: request.parent.clone(), ..LockedLayer::default() };
+        let mut layer = LockedLayer { parent: job.request.parent.clone(), ..LockedLayer::default() };
         layer.removes = answer.removes;
         for (name, arch, version) in &answer.adds {
             if name.starts_with(crate::solver::RECOMMENDS_PREFIX) {
                 continue;
             }
             let key = PackageKey::new(name, arch, version)?;
-            let package = self.locked(lock, &key, &held)?;
+            let package = self.locked(lock, &key, &job.held)?;
             lock.packages.insert(key.clone(), package);
             layer.packages.insert(key);
         }
         Ok(layer)
     }
 
-    fn ask(
-        &self,
-        solver: &Solver<'_>,
-        lock: &Lock,
-        request: &LayerRequest,
-        parents: &[PackageKey],
-        held: &[PackageKey],
-    ) -> Result<Answer> {
+    fn ask(&self, lock: &Lock, job: &Job<'_>, held: &[PackageKey]) -> Result<Answer> {
         let mut local = vec![local::built_in()?];
         local.extend(self.singles.iter().cloned());
         let mut install = Vec::new();
-        for want in &request.packages {
+        for want in &job.request.packages {
             install.extend(want::expand(want, self.archive)?);
         }
-        for name in &request.recommends_of {
+        for name in &job.request.recommends_of {
             let package = local::recommends_of(name, self.archive)?;
             install.push(format!("{}{name}", crate::solver::RECOMMENDS_PREFIX));
             local.push(package);
@@ -187,9 +200,9 @@ impl Resolver<'_> {
                 local.push(local::from_cache(lock, key, self.cache)?);
             }
         }
-        solver.solve(&Question {
-            layer: &request.name,
-            status: local::status(lock, parents, self.archive, self.cache)?,
+        job.solver.solve(&Question {
+            layer: &job.request.name,
+            status: local::status(lock, &job.parents, self.archive, self.cache)?,
             install,
             held: held.iter().collect(),
             pins: self.pins,

@@ -74,19 +74,27 @@ pub(super) fn recommends_of(name: &str, archive: &Archive) -> Result<LocalPackag
 
 /// A locked package whose file the cache still has, though the mirror dropped it.
 pub(super) fn from_cache(lock: &Lock, key: &PackageKey, cache: &Cache) -> Result<LocalPackage> {
-    let gone = || Error::Unsolvable {
-        layer: "the locked layers".into(),
-        reason: format!(
-            "{key} is locked, but no archive has it any more and it is not in the cache; run `landfall lock --update {}`",
-            key.name
-        ),
-    };
+    let gone = || gone(std::slice::from_ref(key));
     let locked = lock.packages.get(key).ok_or_else(gone)?;
     let file = cache.deb(&locked.sha256);
     if !file.exists() {
         return Err(gone());
     }
     Ok(LocalPackage { control: deb::read_control(&file)?, locked: Some((key.clone(), locked.clone())) })
+}
+
+/// Locked versions that no mirror and no cache has.
+pub(super) fn gone(keys: &[PackageKey]) -> Error {
+    let list =
+        |show: fn(&PackageKey) -> String, between| keys.iter().map(show).collect::<Vec<_>>().join(between);
+    Error::Unsolvable {
+        layer: "the locked layers".into(),
+        reason: format!(
+            "no archive has {} any more, nor has the cache; run `landfall lock --update {}`",
+            list(ToString::to_string, ", "),
+            list(|key| key.name.clone(), " ")
+        ),
+    }
 }
 
 /// dpkg's status of what the layers below have (Debian policy, appendix on `Status`:
