@@ -1,9 +1,14 @@
 //! Signatures on manifests, and the identity that an unattended medium carries.
 
-use super::BuildError;
-use crate::secrets::{AdminIdentities, KeyPlaces, Nobody};
+use super::{BuildError, BuildPlaces};
+use crate::media::{Identity, Personal, Trees, personalise};
+use crate::secrets::{AdminIdentities, ExposeSecret, KeyPlaces, Nobody, host_identity};
 use crate::signing::{SigningKey, load_site_key};
+use landfall_hosts::lock::Lock;
 use landfall_hosts::manifest::Manifest;
+use landfall_hosts::medium::Unattended;
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The site's key, if it has one and this person can open it.
@@ -40,6 +45,42 @@ impl Signer {
         let comment = format!("host={} serial={}", manifest.host, manifest.serial);
         Ok(Some(key.sign(bytes, &comment)?.into_bytes()))
     }
+}
+
+/// Makes a composed medium install `host` by itself: a new install id, and the host's identity,
+/// bare, in its one named file.
+///
+/// # Errors
+/// If the identity cannot be opened or the image cannot be written.
+pub fn make_unattended(
+    places: &BuildPlaces,
+    lock: &Lock,
+    image: &Path,
+    host: &str,
+    identity: Option<PathBuf>,
+) -> Result<(), BuildError> {
+    let secret = host_identity(&places.site, host, &admin(identity)?)?;
+    let mark = Unattended {
+        format: 1,
+        install_id: new_install_id()?,
+        host: Some(host.to_owned()),
+        state: "pending".to_owned(),
+    };
+    let personal = Personal {
+        unattended: &mark,
+        identities: BTreeMap::from([(host, Identity::Bare(secret.expose_secret()))]),
+    };
+    let tools = places.cache.join("tools").join(landfall_debian::tools::id(lock)).join("root");
+    Ok(personalise(image, &Trees::new(vec![tools]), &personal)?)
+}
+
+/// 16 hex digits that nobody can guess or repeat.
+fn new_install_id() -> Result<String, BuildError> {
+    let mut bytes = [0_u8; 8];
+    let path = Path::new("/dev/urandom");
+    let mut random = std::fs::File::open(path).map_err(BuildError::io("opening", path))?;
+    random.read_exact(&mut bytes).map_err(BuildError::io("reading", path))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The admin's key, without asking anybody.

@@ -7,6 +7,7 @@ pub mod context;
 pub mod failure;
 mod host;
 pub mod lock;
+mod new;
 pub mod progress;
 mod schema;
 mod secret;
@@ -31,6 +32,8 @@ pub struct Cli {
 enum Command {
     /// Builds hosts and composes the medium that installs them
     Build(build::BuildArgs),
+    /// Makes a site to start from
+    New(new::NewArgs),
     /// Tells every error of every host
     Check(check::CheckArgs),
     /// Prints the merged host, or who set a key
@@ -56,6 +59,7 @@ impl Cli {
         let context = self.context;
         match self.command {
             Command::Build(args) => build::run(&args, &context),
+            Command::New(args) => new::run(&args, &context),
             Command::Check(args) => check::run(&args, &context),
             Command::Show(args) => show::run(&args, &context),
             Command::Schema(args) => schema::run(&args, &context),

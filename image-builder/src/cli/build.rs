@@ -1,0 +1,126 @@
+//! `landfall build HOST… --out IMAGE`.
+
+use super::context::Context;
+use super::failure::Failure;
+use super::secret::IdentityArg;
+use crate::build::identity::Signer;
+use crate::build::lock_file::LockFile;
+use crate::build::{BuildPlaces, Builder, MediumRequest};
+use clap::Args;
+use landfall_hosts::event::Progress;
+use landfall_hosts::host::Host;
+use landfall_hosts::site::{self, Site};
+use std::path::{Path, PathBuf};
+
+/// What to build.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Hosts that the medium installs
+    #[arg(required = true, value_name = "HOST")]
+    hosts: Vec<String>,
+    /// The image to write
+    #[arg(long, value_name = "IMAGE")]
+    out: PathBuf,
+    /// The medium installs this host by itself, once, and carries its identity
+    #[arg(long, value_name = "HOST")]
+    unattended: Option<String>,
+    /// The lock must have everything already
+    #[arg(long)]
+    locked: bool,
+    #[command(flatten)]
+    identity: IdentityArg,
+}
+
+/// Builds layers and composes the medium.
+pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
+    // Before any thread: a user namespace is entered by a process with one thread.
+    landfall_layers::sandbox::become_root()?;
+    let dir = context.site_dir()?;
+    let site = site::load(&dir).map_err(|problems| Failure::Invalid(problems.to_string()))?;
+    let hosts = resolve(&site, args)?;
+    let bars = context.bars();
+    let places = BuildPlaces {
+        site: dir.clone(),
+        cache: context.cache_dir()?,
+        etc_apt: PathBuf::from("/etc/apt"),
+        binaries: binaries()?,
+    };
+    let builder = Builder {
+        places: &places,
+        site_id: crate::build::site_id(&site)?,
+        locked: args.locked,
+        progress: &bars,
+    };
+    let mut lock = LockFile::open(&dir)?;
+    let mut built = Vec::new();
+    for host in &hosts {
+        built.push(builder.host(host, &mut lock)?);
+    }
+    let (signer, unsigned) = Signer::open(&dir, args.identity.identity.clone());
+    if let Some(why) = unsigned {
+        context.say(format!("warning: {why}"));
+    }
+    let request = MediumRequest { out: &args.out, unattended: args.unattended.as_deref(), signer: &signer };
+    builder.medium(built, &lock.lock, &request)?;
+    if let Some(host) = &args.unattended {
+        crate::build::identity::make_unattended(
+            &places,
+            &lock.lock,
+            &args.out,
+            host,
+            args.identity.identity.clone(),
+        )?;
+    }
+    said(&args.out, &bars);
+    Ok(())
+}
+
+fn said(out: &Path, progress: &dyn Progress) {
+    let size = std::fs::metadata(out).map_or(0, |meta| meta.len());
+    progress.event(landfall_hosts::event::Event::Note(format!(
+        "{} is ready ({} MB)",
+        out.display(),
+        size / 1_000_000
+    )));
+}
+
+/// The merged hosts; all that is wrong with any of them is said at once.
+fn resolve(site: &Site, args: &BuildArgs) -> Result<Vec<Host>, Failure> {
+    if let Some(host) = args.unattended.as_ref().filter(|host| !args.hosts.contains(host)) {
+        return Err(Failure::Invalid(format!(
+            "--unattended {host}: that host is not on the medium; name it among the hosts to build"
+        )));
+    }
+    let errors: Vec<String> =
+        site.check().iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
+    if !errors.is_empty() {
+        return Err(Failure::Invalid(format!("the site has errors\n{}", errors.join("\n"))));
+    }
+    let mut hosts = Vec::new();
+    let mut refused = Vec::new();
+    for name in &args.hosts {
+        let resolved = site.resolve(name).map_err(|problems| Failure::Invalid(problems.to_string()))?;
+        let gaps = landfall_hosts::buildable::not_buildable(&resolved.host);
+        refused.extend(gaps.into_iter().map(|gap| format!("{name}: {gap}")));
+        hosts.push(resolved.host);
+    }
+    match refused.is_empty() {
+        true => Ok(hosts),
+        false => Err(Failure::Invalid(format!("not buildable yet\n{}", refused.join("\n")))),
+    }
+}
+
+/// Our static binaries stand beside `landfall` itself.
+fn binaries() -> Result<PathBuf, Failure> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().map(Path::to_path_buf).unwrap_or_default();
+    for name in ["landfall-init", "landfall-machine"] {
+        if !folder.join(name).is_file() {
+            return Err(Failure::Invalid(format!(
+                "{} is not there; `landfall-init` and `landfall-machine` belong beside `landfall` (`cargo xtask dist` puts them there)",
+                folder.join(name).display()
+            )));
+        }
+    }
+    Ok(folder)
+}
