@@ -150,3 +150,14 @@ fn check_says_when_recipients_are_not_the_readers() {
     site.ok(&site.with_key(&["secret", "rekey"]), "");
     assert!(!warns());
 }
+
+#[test]
+fn a_signing_key_is_made_once_and_its_public_half_is_in_the_site() {
+    let site = Site::new();
+    let public = site.ok(&["secret", "signing-key"], "");
+    let text = std::fs::read_to_string(site.path().join("site.toml")).unwrap();
+    assert!(text.contains(&format!("[signing]\nkeys = [\"{}\"]", public.trim())), "{text}");
+    assert!(site.path().join("signing/site.age").is_file());
+    site.ok(&["host", "ls"], "");
+    assert_eq!(site.run(&["secret", "signing-key"], "").status.code(), Some(1));
+}

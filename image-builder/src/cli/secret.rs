@@ -11,8 +11,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::vault::Vault;
 use crate::secrets::{
-    self, AdminIdentities, ExposeSecret, KeyPlaces, Prompt, Rekeyed, SECRET_LIMIT_BYTES, SecretFile,
-    SecretSlice, SecretString, SecretsError, Standing, Status, Terminal, is_foreign,
+    self, AdminIdentities, ExposeSecret, KeyPlaces, Prompt, Rekeyed, SECRET_LIMIT_BYTES, SIGNING_KEY,
+    SecretFile, SecretSlice, SecretString, SecretsError, Standing, Status, Terminal, is_foreign,
 };
 
 /// What to do with secrets.
@@ -34,6 +34,8 @@ enum SecretCommand {
     Ls(LsArgs),
     /// Makes every file readable by its readers and nobody else
     Rekey(RekeyArgs),
+    /// Makes the key that signs the site's manifests, where there is none
+    SigningKey,
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +101,7 @@ pub fn run(args: &SecretArgs, context: &Context) -> Result<(), Failure> {
         SecretCommand::Edit(args) => edit(args, context),
         SecretCommand::Ls(args) => list(args, context),
         SecretCommand::Rekey(args) => rekey(args, context),
+        SecretCommand::SigningKey => signing_key(context),
     }
 }
 
@@ -266,6 +269,25 @@ fn rekey(args: &RekeyArgs, context: &Context) -> Result<(), Failure> {
     if done.changed.is_empty() {
         context.say("every file's recipients are its readers");
     }
+    Ok(())
+}
+
+fn signing_key(context: &Context) -> Result<(), Failure> {
+    let dir = context.site_dir()?;
+    let vault = Vault::open_admins(&dir)?;
+    let public = crate::signing::create_site_key(&dir, vault.store.admins())?;
+    println!("{public}");
+    let path = dir.join("site.toml");
+    let text = std::fs::read_to_string(&path)?;
+    // A table that is there is the person's to edit: the newest key stands first, and old ones stay.
+    if text.lines().any(|line| line.trim_start().starts_with("[signing]")) {
+        context.say(format!("made {SIGNING_KEY}; put this key first into [signing] keys of site.toml"));
+        return Ok(());
+    }
+    let separator = if text.ends_with('\n') { "\n" } else { "\n\n" };
+    let text = format!("{text}{separator}[signing]\nkeys = [\"{public}\"]\n");
+    secrets::replace(&path, text.as_bytes(), secrets::MODE_PUBLIC)?;
+    context.say(format!("made {SIGNING_KEY}; its public half stands in site.toml"));
     Ok(())
 }
 
