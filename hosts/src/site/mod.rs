@@ -11,6 +11,7 @@ pub mod merge;
 pub mod problem;
 pub mod schema;
 pub mod shape;
+pub mod starter;
 pub mod text;
 pub mod tree;
 pub mod validate;
