@@ -38,14 +38,18 @@ pub struct InitrdParts<'a> {
 
 /// Composes the initrd: the same parts give the same bytes.
 pub fn compose_initrd(parts: &InitrdParts<'_>) -> Result<Vec<u8>> {
+    let cpio = compose_plain(parts)?;
+    compress(&cpio).map_err(MediaError::io("compressing the initrd"))
+}
+
+fn compose_plain(parts: &InitrdParts<'_>) -> Result<Vec<u8>> {
     let modules = modules::select(parts.chain, parts.release)?;
     let mut root = Root::default();
     root.skeleton();
     root.file("init", 0o755, read(parts.init)?);
     add_programs(&mut root, parts.tools)?;
     add_modules(&mut root, &modules, parts.release)?;
-    let cpio = root.cpio().map_err(MediaError::io("composing the initrd"))?;
-    compress(&cpio).map_err(MediaError::io("compressing the initrd"))
+    root.cpio().map_err(MediaError::io("composing the initrd"))
 }
 
 /// zstd in one frame with a checksum, the one form that the kernel's own unpacker takes.
@@ -141,7 +145,8 @@ fn add_programs(root: &mut Root, tools: &Trees) -> Result<()> {
         let host = tools.find(path).ok_or_else(|| no_tool(path, package))?;
         root.file(path, 0o644, read(&host)?);
     }
-    for applet in ["usr/bin/sh", "usr/bin/mount", "usr/bin/dmesg"] {
+    // The kernel itself asks /sbin/modprobe for what a mount turns out to need.
+    for applet in ["usr/bin/sh", "usr/bin/mount", "usr/bin/dmesg", "usr/sbin/modprobe"] {
         root.nodes.insert(applet.to_owned(), Node::Symlink("../sbin/busybox".to_owned()));
     }
     add_libraries(root, tools, libraries)
@@ -184,10 +189,119 @@ fn add_libraries(root: &mut Root, tools: &Trees, wanted: BTreeSet<String>) -> Re
 fn add_modules(root: &mut Root, modules: &ModuleSet, release: &str) -> Result<()> {
     let dir = format!("usr/lib/modules/{release}");
     for (path, host) in &modules.files {
-        root.file(&format!("{dir}/{path}"), 0o644, read(host)?);
+        root.file(&format!("{dir}/{path}"), 0o644, modules::load(host)?);
     }
     for (name, text) in &modules.indices {
         root.file(&format!("{dir}/{name}"), 0o644, text.clone().into_bytes());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names and contents of a cpio in the `newc` format.
+    fn unpack(cpio: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let number =
+            |at: usize| usize::from_str_radix(std::str::from_utf8(&cpio[at..at + 8]).unwrap(), 16).unwrap();
+        let mut out = BTreeMap::new();
+        let mut at = 0;
+        loop {
+            assert_eq!(&cpio[at..at + 6], b"070701");
+            let (size, name_size) = (number(at + 54), number(at + 94));
+            let name = String::from_utf8(cpio[at + 110..at + 109 + name_size].to_vec()).unwrap();
+            let data = (at + 110 + name_size).next_multiple_of(4);
+            if name == "TRAILER!!!" {
+                return out;
+            }
+            out.insert(name, cpio[data..data + size].to_vec());
+            at = (data + size).next_multiple_of(4);
+        }
+    }
+
+    fn put(root: &Path, path: &str, bytes: &[u8]) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        std::io::Read::read_to_end(&mut liblzma::read::XzEncoder::new(bytes, 6), &mut out).unwrap();
+        out
+    }
+
+    fn chain(root: &Path) {
+        let dir = "usr/lib/modules/6.12-test";
+        let ext4 = "kernel/fs/ext4/ext4.ko.xz";
+        put(root, &format!("{dir}/{ext4}"), &packed(b"module ext4"));
+        put(root, &format!("{dir}/kernel/stray.ko.xz"), b"not wanted");
+        let dep = format!("{ext4}:\nkernel/stray.ko.xz:\n");
+        put(root, &format!("{dir}/modules.dep"), dep.as_bytes());
+        let alias = b"# Aliases\nalias fs-ext4 ext4\nalias pci:* stray\n";
+        put(root, &format!("{dir}/modules.alias"), alias);
+        put(root, &format!("{dir}/modules.softdep"), b"");
+        put(root, &format!("{dir}/modules.order"), format!("{ext4}\n").as_bytes());
+        let builtin: String = modules::REQUIRED.iter().map(|name| format!("kernel/{name}.ko\n")).collect();
+        put(root, &format!("{dir}/modules.builtin"), builtin.as_bytes());
+    }
+
+    /// The programs are this computer's own; a computer that is not laid out like Debian has none.
+    fn tools(root: &Path) -> Option<Trees> {
+        if !Path::new("/usr/sbin/mke2fs").exists() || !Path::new("/etc/mke2fs.conf").exists() {
+            eprintln!("not tested: this computer has no mke2fs");
+            return None;
+        }
+        put(root, "usr/bin/busybox", &std::fs::read("/bin/sh").unwrap());
+        Some(Trees::new(vec![root.to_owned(), "/".into()]))
+    }
+
+    #[test]
+    fn an_initrd_has_what_it_needs_and_comes_out_the_same_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(tools) = tools(&dir.path().join("tools")) else { return };
+        chain(&dir.path().join("chain"));
+        put(dir.path(), "landfall-init", b"static");
+        let chain = Trees::new(vec![dir.path().join("chain")]);
+        let init = dir.path().join("landfall-init");
+        let parts = InitrdParts { init: &init, chain: &chain, tools: &tools, release: "6.12-test" };
+        let initrd = compose_plain(&parts).unwrap();
+        assert!(initrd == compose_plain(&parts).unwrap());
+
+        let files = unpack(&initrd);
+        assert_eq!(files["init"], b"static");
+        assert_eq!(files["usr/bin/sh"], b"../sbin/busybox");
+        let dir = "usr/lib/modules/6.12-test";
+        assert_eq!(files[&format!("{dir}/kernel/fs/ext4/ext4.ko")], b"module ext4");
+        assert_eq!(files[&format!("{dir}/modules.dep")], b"kernel/fs/ext4/ext4.ko:\n");
+        assert_eq!(files[&format!("{dir}/modules.alias")], b"alias fs-ext4 ext4\n");
+        assert!(!files.keys().any(|name| name.contains("stray")));
+        for name in ["dev/console", "etc/mke2fs.conf", "usr/sbin/e2fsck", "usr/sbin/mke2fs"] {
+            assert!(files.contains_key(name), "{name}");
+        }
+        assert!(files.contains_key("usr/lib/x86_64-linux-gnu/libc.so.6"));
+        assert!(files.keys().any(|name| name.starts_with("usr/lib64/ld-linux")));
+    }
+
+    #[test]
+    fn the_stream_is_one_frame_that_says_its_size() {
+        let packed = compress(&[7; 100_000]).unwrap();
+        assert_eq!(zstd::decode_all(packed.as_slice()).unwrap(), [7; 100_000]);
+        // RFC 8878, 3.1.1: magic, then a descriptor whose bit 2 is the checksum's.
+        assert_eq!(packed[..4], [0x28, 0xb5, 0x2f, 0xfd]);
+        assert_ne!(packed[4] & 0x04, 0);
+    }
+
+    #[test]
+    fn a_missing_program_names_its_package_and_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        chain(dir.path());
+        put(dir.path(), "landfall-init", b"static");
+        let trees = Trees::new(vec![dir.path().to_owned()]);
+        let init = dir.path().join("landfall-init");
+        let parts = InitrdParts { init: &init, chain: &trees, tools: &trees, release: "6.12-test" };
+        let error = compose_initrd(&parts).unwrap_err().to_string();
+        assert!(error.contains("e2fsprogs") && error.contains("landfall lock"), "{error}");
+    }
 }

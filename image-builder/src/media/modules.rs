@@ -5,13 +5,14 @@
 //! modprobe.d(5) lines.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use super::error::{MediaError, Result};
 use super::trees::Trees;
 
 /// Without these no medium and no machine of this kind boots.
-const REQUIRED: &[&str] = &[
+pub(crate) const REQUIRED: &[&str] = &[
     "erofs",
     "overlay",
     "ext4",
@@ -87,7 +88,7 @@ const WANTED: &[&str] = &[
 /// The modules of one kernel that go into an initrd.
 #[derive(Debug, Default)]
 pub struct ModuleSet {
-    /// Path below `usr/lib/modules/RELEASE` → file of the computer, in order of paths.
+    /// Path below `usr/lib/modules/RELEASE`, unpacked → file of the computer, in order of paths.
     pub files: BTreeMap<String, PathBuf>,
     /// Index files, made anew for this subset: name → text.
     pub indices: BTreeMap<String, String>,
@@ -105,7 +106,8 @@ pub fn select(trees: &Trees, release: &str) -> Result<ModuleSet> {
         })?;
         std::fs::read_to_string(&path).map_err(MediaError::file("reading", &path))
     };
-    let index = Index::parse(&read("modules.dep")?, &read("modules.softdep")?);
+    let (softdep, alias) = (read("modules.softdep")?, read("modules.alias")?);
+    let index = Index::parse(&read("modules.dep")?, &softdep, &alias);
     let builtin_text = read("modules.builtin")?;
     let builtin: BTreeSet<String> = builtin_text.lines().map(module_name).collect();
     let chosen = index.close(&builtin)?;
@@ -118,19 +120,13 @@ pub fn select(trees: &Trees, release: &str) -> Result<ModuleSet> {
                 "modules.dep names it; build the kernel's layer again",
             )
         })?;
-        set.files.insert(path.clone(), host);
+        set.files.insert(unpacked(path), host);
     }
     let has = |name: &str| chosen.contains_key(&name.replace('-', "_"));
     set.indices = BTreeMap::from([
-        ("modules.dep".to_owned(), index.dep_of(&chosen)),
-        (
-            "modules.alias".to_owned(),
-            keep_lines(&read("modules.alias")?, |words| words.last().copied().is_some_and(has)),
-        ),
-        (
-            "modules.softdep".to_owned(),
-            keep_lines(&read("modules.softdep")?, |words| words.get(1).copied().is_some_and(has)),
-        ),
+        ("modules.dep".to_owned(), unpacked(&index.dep_of(&chosen))),
+        ("modules.alias".to_owned(), keep_lines(&alias, |words| words.last().copied().is_some_and(has))),
+        ("modules.softdep".to_owned(), keep_lines(&softdep, |words| words.get(1).copied().is_some_and(has))),
         (
             "modules.order".to_owned(),
             keep_lines(&read("modules.order")?, |words| {
@@ -140,6 +136,26 @@ pub fn select(trees: &Trees, release: &str) -> Result<ModuleSet> {
         ("modules.builtin".to_owned(), builtin_text),
     ]);
     Ok(set)
+}
+
+/// The bytes of a module, unpacked. Debian compresses each by itself; unpacked, the initrd's one zstd
+/// stream is smaller than they are together, and the kernel, whose xz is slow, need not unpack them.
+/// Signatures stand at a module's end and stay.
+pub(crate) fn load(path: &Path) -> Result<Vec<u8>> {
+    let packed = std::fs::read(path).map_err(MediaError::file("reading", path))?;
+    if path.extension().is_none_or(|end| end != "xz") {
+        return Ok(packed);
+    }
+    let mut bytes = Vec::new();
+    liblzma::read::XzDecoder::new(packed.as_slice())
+        .read_to_end(&mut bytes)
+        .map_err(MediaError::file("unpacking", path))?;
+    Ok(bytes)
+}
+
+/// The same text with every module under its unpacked name.
+fn unpacked(text: &str) -> String {
+    text.replace(".ko.xz", ".ko")
 }
 
 /// `kernel/fs/nls/nls_cp437.ko.xz` → `nls_cp437`: `-` and `_` are one in module names.
@@ -166,12 +182,14 @@ fn keep_lines(text: &str, keep: impl Fn(&[&str]) -> bool) -> String {
 struct Index {
     /// name → path and paths that it needs.
     deps: BTreeMap<String, (String, Vec<String>)>,
-    /// name → names that it likes to have.
+    /// name → names or aliases that it likes to have.
     soft: BTreeMap<String, Vec<String>>,
+    /// alias without a wildcard → modules, in order.
+    alias: BTreeMap<String, Vec<String>>,
 }
 
 impl Index {
-    fn parse(dep: &str, softdep: &str) -> Self {
+    fn parse(dep: &str, softdep: &str, alias: &str) -> Self {
         let mut index = Self::default();
         for line in dep.lines() {
             let Some((path, needs)) = line.split_once(':') else {
@@ -188,6 +206,15 @@ impl Index {
             let Some(name) = words.next() else { continue };
             let likes = words.filter(|word| !word.ends_with(':')).map(module_name);
             index.soft.entry(module_name(name)).or_default().extend(likes);
+        }
+        for line in alias.lines() {
+            let mut words = line.split_whitespace();
+            if let (Some("alias"), Some(name), Some(module)) = (words.next(), words.next(), words.next()) {
+                // Wildcards match hardware; a soft dependency names an alias whole.
+                if !name.contains(['*', '?', '[']) {
+                    index.alias.entry(module_name(name)).or_default().push(module_name(module));
+                }
+            }
         }
         index
     }
@@ -206,6 +233,9 @@ impl Index {
         let mut open: Vec<String> = REQUIRED.iter().chain(WANTED).map(|name| (*name).to_owned()).collect();
         while let Some(name) = open.pop() {
             let Some((path, needs)) = self.deps.get(&name) else {
+                // An alias leads to modules, which lead no further as aliases.
+                let real = self.alias.get(&name).into_iter().flatten();
+                open.extend(real.filter(|name| self.deps.contains_key(*name)).cloned());
                 continue;
             };
             if chosen.insert(name.clone(), path.clone()).is_none() {
@@ -244,7 +274,11 @@ mod tests {
 
     #[test]
     fn dependencies_come_along_and_strangers_stay_out() {
-        let index = Index::parse(DEP, "# x\nsoftdep ext4 pre: libcrc32c post: gone\n");
+        let index = Index::parse(
+            DEP,
+            "# x\nsoftdep ext4 pre: crypto-crc32c post: gone\n",
+            "alias crypto-crc32c libcrc32c\nalias pci:* wifi\nalias gone gone\nalias\n",
+        );
         let builtin: BTreeSet<String> = REQUIRED.iter().map(|name| (*name).to_owned()).collect();
         let chosen = index.close(&builtin).unwrap();
         let names: Vec<&str> = chosen.keys().map(String::as_str).collect();
@@ -255,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_erofs_is_refused() {
-        let error = Index::parse(DEP, "").close(&BTreeSet::new()).unwrap_err();
+        let error = Index::parse(DEP, "", "").close(&BTreeSet::new()).unwrap_err();
         assert!(error.to_string().contains("kernel module erofs"), "{error}");
     }
 }
