@@ -72,7 +72,7 @@ pub enum SecretsError {
     },
     /// A passphrase is needed and nobody can be asked.
     #[error(
-        "asking for {what}: there is no terminal to ask on; use a key without a passphrase, or run this in a terminal"
+        "asking for {what}: there is nobody to ask here; name a key without a passphrase with --identity FILE, or pipe the value in"
     )]
     NoTerminal {
         /// What was to be asked.
