@@ -178,18 +178,7 @@ impl<'a> Session<'a> {
             now: UnixSeconds::now(),
         };
         let freshness = if refresh { Freshness::Refresh } else { Freshness::Locked(&lock.suites) };
-        opener.open(&repositories, &self.arches(requests), freshness)
-    }
-
-    /// The native architecture first, then those that a package is asked for in.
-    fn arches(&self, requests: &[LayerRequest]) -> Vec<String> {
-        let foreign: BTreeSet<&str> = requests
-            .iter()
-            .flat_map(|request| &request.packages)
-            .filter_map(|text| Want::parse(text)?.arch)
-            .filter(|arch| !["all", "any", self.arch].contains(arch))
-            .collect();
-        std::iter::once(self.arch).chain(foreign).map(str::to_owned).collect()
+        opener.open(&repositories, &architectures(self.arch, requests), freshness)
     }
 
     /// `[debs]`: fetched, as their control files must be read.
@@ -220,6 +209,18 @@ impl<'a> Session<'a> {
     fn pins(&self) -> Result<Vec<Pin>> {
         self.sources.pin.iter().map(|(package, value)| pin(package, value)).collect()
     }
+}
+
+/// The native architecture first, then those that a package is asked for in.
+#[must_use]
+pub fn architectures(native: &str, requests: &[LayerRequest]) -> Vec<String> {
+    let foreign: BTreeSet<&str> = requests
+        .iter()
+        .flat_map(|request| &request.packages)
+        .filter_map(|text| Want::parse(text)?.arch)
+        .filter(|arch| !["all", "any", native].contains(arch))
+        .collect();
+    std::iter::once(native).chain(foreign).map(str::to_owned).collect()
 }
 
 /// `[pin]`: `name = "VERSION"` (a glob is allowed), `name = PRIORITY`, or

@@ -1,12 +1,12 @@
 //! `landfall lock`: resolves every layer of every host, and writes down what it came to.
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, chain};
 use crate::build::requests;
 use clap::Args;
 use landfall_debian::cache::replace_file;
 use landfall_debian::resolve::{Change, LayerRequest, UpdateScope};
-use landfall_debian::session::{Places, Session};
+use landfall_debian::session::{self, Places, Session};
 use landfall_hosts::event::Progress;
 use landfall_hosts::host::Host;
 use landfall_hosts::lock::{FILE_NAME, Lock};
@@ -49,27 +49,34 @@ pub fn run(args: &LockArgs, context: &Context) -> Result<(), Failure> {
     known_to_the_lock(&lock, &scope)?;
     let bars = context.bars();
     let at = At { site: &dir, cache: &context.cache_dir()?, progress: &bars };
-    let changes = resolve(&mut lock, &hosts, &scope, &at)?;
+    let done = resolve(&mut lock, &hosts, &scope, &at);
     forget_other_layers(&mut lock, &hosts);
     drop(bars);
-    for line in summary(&changes, &scope) {
+    for line in summary(&done.changes, &scope) {
         println!("{line}");
     }
     let text = lock.to_text();
-    if text == before && path.exists() {
+    if text != before {
+        replace_file(&path, text.as_bytes())?;
+        let (packages, layers) = (lock.packages.len(), layers(&lock));
+        context.say(format!("wrote {}: {packages} packages, {layers}", path.display()));
+    } else if done.failures.is_empty() {
         context.say(format!("{} is complete, nothing changed", path.display()));
-        return Ok(());
     }
-    replace_file(&path, text.as_bytes())?;
-    context.say(format!("wrote {}: {} packages, {}", path.display(), lock.packages.len(), layers(&lock)));
-    Ok(())
+    for failure in &done.failures {
+        failure.print();
+    }
+    match done.failures.iter().map(Failure::status).max() {
+        Some(status) => Err(Failure::Said(status)),
+        None => Ok(()),
+    }
 }
 
 /// The site's lock; an empty one where there is none yet.
 ///
 /// # Errors
 /// If it is there and cannot be read.
-pub fn read(path: &Path) -> Result<Lock, Failure> {
+fn read(path: &Path) -> Result<Lock, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             Lock::parse(&text).map_err(|error| Failure::Invalid(format!("{}: {error}", path.display())))
@@ -80,46 +87,71 @@ pub fn read(path: &Path) -> Result<Lock, Failure> {
 }
 
 /// Where resolving happens.
-pub struct At<'a> {
-    /// The site's folder.
-    pub site: &'a Path,
-    /// The cache.
-    pub cache: &'a Path,
-    /// Who watches.
-    pub progress: &'a dyn Progress,
+struct At<'a> {
+    site: &'a Path,
+    cache: &'a Path,
+    progress: &'a dyn Progress,
+}
+
+/// What came of resolving.
+#[derive(Default)]
+struct Done {
+    changes: Vec<Change>,
+    /// One host whose archive is out of reach does not keep the others from being locked.
+    failures: Vec<Failure>,
 }
 
 /// Resolves what the lock lacks for these hosts, and what `scope` lets move. The network is left
 /// alone where nothing is to be done.
-///
-/// # Errors
-/// As [`run`].
-pub fn resolve(
+fn resolve(lock: &mut Lock, hosts: &[Host], scope: &UpdateScope, at: &At<'_>) -> Done {
+    let mut done = Done::default();
+    for group in alike(hosts) {
+        // A group that fails leaves the lock as it was.
+        let mut attempt = lock.clone();
+        match resolve_group(&mut attempt, &group, scope, at) {
+            Ok(changes) => {
+                done.changes.extend(changes);
+                *lock = attempt;
+            }
+            Err(Failure::Failed(error)) => {
+                let text = format!("locking {}: {}", names(&group), chain(error.as_ref()));
+                done.failures.push(Failure::Failed(text.into()));
+            }
+            Err(Failure::Invalid(text)) => done.failures.push(Failure::Invalid(text)),
+            Err(other) => done.failures.push(other),
+        }
+    }
+    done
+}
+
+fn resolve_group(
     lock: &mut Lock,
-    hosts: &[Host],
+    group: &[&Host],
     scope: &UpdateScope,
     at: &At<'_>,
 ) -> Result<Vec<Change>, Failure> {
-    let mut changes = Vec::new();
-    for group in alike(hosts) {
-        let Some(first) = group.first() else { continue };
-        let requests = requests::of_hosts(group.iter().copied());
-        let places = Places { site: at.site, etc_apt: Path::new(ETC_APT), cache: at.cache };
-        let session = Session::new(&first.sources, places, &first.locale.lang, &first.arch, at.progress);
-        if *scope == UpdateScope::Nothing && session.is_complete(lock, &requests)? {
-            continue;
-        }
-        changes.extend(session.resolve(lock, &requests, scope, true).map_err(unsolvable)?);
+    let Some(first) = group.first() else { return Ok(Vec::new()) };
+    let requests = requests::of_hosts(group.iter().copied());
+    let places = Places { site: at.site, etc_apt: Path::new(ETC_APT), cache: at.cache };
+    let session = Session::new(&first.sources, places, &first.locale.lang, &first.arch, at.progress);
+    if *scope == UpdateScope::Nothing && session.is_complete(lock, &requests)? {
+        return Ok(Vec::new());
     }
-    Ok(changes)
+    session.resolve(lock, &requests, scope, true).map_err(unsolvable)
+}
+
+fn names(group: &[&Host]) -> String {
+    group.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Hosts whose packages come from the same places are resolved together.
 fn alike(hosts: &[Host]) -> Vec<Vec<&Host>> {
     let mut groups: Vec<Vec<&Host>> = Vec::new();
     for host in hosts {
+        let arches = |host: &Host| session::architectures(&host.arch, &requests::of_host(host));
         let same = |group: &&mut Vec<&Host>| {
-            group.first().is_some_and(|first| first.sources == host.sources && first.arch == host.arch)
+            let first = group.first();
+            first.is_some_and(|first| first.sources == host.sources && arches(first) == arches(host))
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(host),
