@@ -16,7 +16,8 @@ const PREFIX: &str = "landfall-";
 /// Writes the keyfiles and takes away those that are declared no more. True if one changed.
 pub fn apply(roots: &Roots, machine: &Machine, secrets: &Plain) -> Result<bool> {
     let folder = folder(roots);
-    if machine.network_manager != "networkmanager" {
+    // Unset is NetworkManager, as in the schema.
+    if !["networkmanager", ""].contains(&machine.network_manager.as_str()) {
         return if machine.wifi.is_empty() {
             Ok(false)
         } else {

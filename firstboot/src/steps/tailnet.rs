@@ -4,6 +4,7 @@
 use super::Outcome;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::network;
 use crate::roots::Roots;
 use crate::secrets::template::value;
 use crate::tools::{Call, Commands, Tool};
@@ -96,6 +97,10 @@ fn join(roots: &Roots, machine: &Machine, tailnet: &Tailnet, commands: &dyn Comm
             key.secret
         )));
     }
+    // The client would wait its whole time for a network, and the steps with it.
+    if !network::has_default_route(roots) {
+        return Ok(Outcome::Pending("waiting for the network".into()));
+    }
     let file = Path::new(paths::machine::SECRETS).join(&key.secret);
     let key_file = format!("--auth-key=file:{}", file.display());
     let hostname = format!("--hostname={}", machine.hostname);
@@ -151,6 +156,9 @@ mod tests {
         let roots = Roots::under(dir.path());
         std::fs::create_dir_all(roots.secrets()).unwrap();
         std::fs::write(roots.secrets().join("ts"), "tskey-abc123\n").unwrap();
+        std::fs::create_dir_all(roots.proc("net")).unwrap();
+        let route = "Iface\neth0 00000000 0202000A 0003 0 0 0 00000000 0 0 0\n";
+        std::fs::write(roots.proc("net/route"), route).unwrap();
         (dir, roots)
     }
 
