@@ -1,7 +1,7 @@
 //! What the schema knows and nothing builds yet. `check` notes it, `build` of such a host
 //! refuses: a key is honoured or it is here, so that none is accepted and ignored.
 
-use crate::host::{Existing, Home, Host};
+use crate::host::{Existing, Host};
 
 /// A key that this host sets and nobody builds: its path, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +28,8 @@ const TABLE: &[Row] = &[
     (&["device"], |h| h.device.as_deref() == Some("auto"), "pin the device, or write facts/HOST.json"),
     (&["gpu"], |h| h.gpu.is_some(), "graphics drivers are not set up"),
     (&["desktop"], |h| h.desktop.is_some(), "desktops are not built"),
+    (&["boot", "timeout"], other_timeout, "the menu of a machine waits 3 seconds"),
     (&["boot", "splash"], |h| h.boot.splash, "plymouth is not in the initrd"),
-    (&["power", "lid"], |h| h.power.lid.is_some(), "power settings are not applied"),
-    (&["power", "governor"], |h| h.power.governor.is_some(), "power settings are not applied"),
     (&["theme"], |h| h.theme.gtk.is_some() || h.theme.cursor.is_some(), "themes come with desktops"),
     (&["disk", "encrypt"], |h| h.disk.encrypt.is_some(), "LUKS is not set up by the installer"),
     (&["disk", "existing"], |h| h.disk.existing == Existing::KeepState, "the installer cannot keep state"),
@@ -38,9 +37,11 @@ const TABLE: &[Row] = &[
     (&["disk", "layout"], |h| h.disk.layout.is_some(), "there is one layout"),
     (&["mounts"], |h| !h.mounts.is_empty(), "further disks are not mounted"),
     (&["updates", "auto"], updates, "nothing runs updates on a schedule"),
-    (&["pin"], |h| !h.sources.pin.is_empty(), "the solver is not given pins"),
-    (&["debs"], |h| !h.sources.debs.is_empty(), "single .debs are not fetched"),
 ];
+
+fn other_timeout(host: &Host) -> bool {
+    host.boot.timeout.is_some_and(|seconds| seconds != 3)
+}
 
 fn swaps(host: &Host) -> bool {
     host.disk.swap.as_deref().is_some_and(|swap| swap != "none")
@@ -72,16 +73,10 @@ pub fn not_buildable(host: &Host) -> Vec<NotBuildable> {
             add(&["network", "wifi", name], "Wi-Fi needs network.manager = \"networkmanager\"");
         }
     }
-    for (user, home) in &host.home {
-        if has_units(home) {
-            add(&["home", user, "units"], "units of users are not laid down");
-        }
+    for (user, _) in host.home.iter().filter(|(_, home)| !home.units.is_empty()) {
+        add(&["home", user, "units"], "units of users are not laid down");
     }
     found
-}
-
-fn has_units(home: &Home) -> bool {
-    !home.units.is_empty()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod write;
 pub use key::{KeyError, PackageKey};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The format that this code writes, and the highest that it reads.
@@ -70,6 +71,9 @@ pub struct LockedLayer {
     /// The layer below, by name; none for the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// Digest of what the layers below have ([`Lock::below`]); another one means: resolve again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<String>,
     /// What the site asked for, in apt's own syntax, sorted; a change means: resolve again.
     pub wants: BTreeSet<String>,
     /// What this layer adds (or replaces) above its parents.
@@ -248,6 +252,20 @@ impl Lock {
             }
         }
         Ok(installed)
+    }
+
+    /// Digest of what is installed below a layer with this parent; none for the first layer.
+    ///
+    /// # Errors
+    /// As [`Lock::chain`].
+    pub fn below(&self, parent: Option<&str>) -> Result<Option<String>, LockError> {
+        let Some(parent) = parent else { return Ok(None) };
+        let mut hasher = Sha256::new();
+        for key in self.installed(parent)?.into_values() {
+            hasher.update(format!("{key}\n"));
+        }
+        // Enough to tell two states apart; nobody gains by a collision in a file of one's own.
+        Ok(Some(hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()))
     }
 
     /// Drops packages that no layer and no tool names.

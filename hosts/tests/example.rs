@@ -42,5 +42,5 @@ fn one_word_changes_the_desktop() {
     assert!(!laptop.desktop_packages.contains("chromium"));
     assert!(laptop.desktop_packages.contains("firefox-esr"));
     assert!(!laptop.packages.contains("firefox-esr"));
-    assert!(laptop.packages.contains("podman/trixie-backports"));
+    assert!(laptop.packages.contains("hyprland/trixie-backports"));
 }

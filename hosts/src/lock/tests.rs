@@ -32,6 +32,7 @@ fn sample() -> Lock {
         "vm/packages".into(),
         LockedLayer {
             parent: Some("base".into()),
+            below: Some("0123456789abcdef".into()),
             wants: ["git".into()].into(),
             packages: [key("git:amd64=1:2.47.3-0+deb13u1")].into(),
             removes: ["libc6:amd64".into()].into(),
@@ -60,6 +61,18 @@ fn a_chain_ends_with_the_layer_and_removals_count() {
     let installed = lock.installed("vm/packages").expect("chain");
     assert_eq!(installed.keys().collect::<Vec<_>>(), ["git:amd64"]);
     assert!(lock.chain("none").is_err());
+}
+
+#[test]
+fn the_digest_below_changes_with_every_layer_below() {
+    let mut lock = sample();
+    assert_eq!(lock.below(None), Ok(None));
+    let before = lock.below(Some("vm/packages")).expect("a digest");
+    assert_eq!(before.as_ref().map(String::len), Some(16));
+    assert_eq!(lock.below(Some("vm/packages")), Ok(before.clone()));
+    lock.layers.entry("base".into()).or_default().packages.insert(key("less:amd64=668-1"));
+    assert_ne!(lock.below(Some("vm/packages")), Ok(before));
+    assert!(lock.below(Some("none")).is_err());
 }
 
 #[test]

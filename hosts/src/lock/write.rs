@@ -57,6 +57,9 @@ fn layer(out: &mut String, name: &str, layer: &LockedLayer) {
     if let Some(parent) = &layer.parent {
         let _ = writeln!(out, "parent = {}", quote(parent));
     }
+    if let Some(below) = &layer.below {
+        let _ = writeln!(out, "below = {}", quote(below));
+    }
     list(out, "wants", layer.wants.iter().cloned());
     list(out, "packages", layer.packages.iter().map(ToString::to_string));
     list(out, "removes", layer.removes.iter().cloned());

@@ -4,7 +4,6 @@ use super::finish::secret_references;
 use super::problem::{Location, Problem, suggest};
 use super::tree::Stands;
 use super::{Problems, Resolved, Site};
-use crate::buildable::not_buildable;
 use crate::host::{File, Host, User};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -369,15 +368,10 @@ impl Check<'_> {
     }
 
     fn not_buildable(&mut self, resolved: &Resolved) {
-        for found in not_buildable(&resolved.host) {
+        for found in resolved.not_buildable() {
             let at = self.at(resolved, &found.key);
             let remedy = format!("`landfall build {}` refuses until then", resolved.host.name);
             self.problems.push(Problem::note(at, found.to_string(), remedy));
-        }
-        for module in &resolved.foreign {
-            let at = Location { file: self.file.to_owned(), line: 1, col: 1 };
-            let message = format!("not buildable yet: the module {module} (inputs are not fetched)");
-            self.problems.push(Problem::note(at, message, "copy the module into this site"));
         }
     }
 }

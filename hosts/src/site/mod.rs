@@ -20,6 +20,7 @@ pub mod why;
 pub use merge::{Effect, Provenance, Setting};
 pub use problem::{Location, Problem, Problems, Severity};
 
+use crate::buildable::{NotBuildable, not_buildable};
 use crate::host::Host;
 use crate::rule::{FactMap, FactValue};
 use load::{Files, SITE};
@@ -48,6 +49,17 @@ pub struct Resolved {
     pub files: Vec<String>,
     /// Modules of other repositories that it asks for; nothing can build them yet.
     pub foreign: Vec<String>,
+}
+
+impl Resolved {
+    /// Everything that the host asks for and nothing builds: its keys, and modules of inputs.
+    pub fn not_buildable(&self) -> Vec<NotBuildable> {
+        let inputs = self.foreign.iter().map(|module| NotBuildable {
+            key: vec!["imports".into(), module.clone()],
+            why: "inputs are not fetched; copy the module into this site".into(),
+        });
+        not_buildable(&self.host).into_iter().chain(inputs).collect()
+    }
 }
 
 /// Read the site in `dir`.

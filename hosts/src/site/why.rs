@@ -134,11 +134,22 @@ fn walk(value: &Value, path: &mut Vec<String>, provenance: &Provenance, lines: &
         Value::Array(list) if list.is_empty() => {}
         Value::String(text) if text.is_empty() => {}
         Value::Table(table) if table.is_empty() => {}
-        value => lines.push(Line {
-            key: join(path),
-            value: value.to_string(),
-            place: place(&written(path), provenance),
-        }),
+        value => {
+            let place = place(&written(path), provenance);
+            // A flag that nobody touched says nothing.
+            if !(place.is_empty() && *value == Value::Boolean(false)) {
+                lines.push(Line { key: join(path), value: one_line(value), place });
+            }
+        }
+    }
+}
+
+/// A value on one line; long texts with their line breaks escaped.
+pub fn one_line(value: &Value) -> String {
+    match value {
+        // JSON's escapes are a subset of those of TOML's basic strings.
+        Value::String(text) => serde_json::Value::from(text.as_str()).to_string(),
+        value => value.to_string(),
     }
 }
 

@@ -100,7 +100,7 @@ fn resolve(site: &Site, args: &BuildArgs) -> Result<Vec<Host>, Failure> {
     let mut refused = Vec::new();
     for name in &args.hosts {
         let resolved = site.resolve(name).map_err(|problems| Failure::Invalid(problems.to_string()))?;
-        let gaps = landfall_hosts::buildable::not_buildable(&resolved.host);
+        let gaps = resolved.not_buildable();
         refused.extend(gaps.into_iter().map(|gap| format!("{name}: {gap}")));
         hosts.push(resolved.host);
     }

@@ -73,6 +73,7 @@ fn explain(resolved: &Resolved, key: &str, json: bool) -> Result<(), Failure> {
 
 fn tell(setting: &Setting) -> String {
     let Setting { at, value, effect } = setting;
+    let value = why::one_line(value);
     match effect {
         Effect::Set => format!("  {value}  set by {at}"),
         Effect::Removes => format!("  {value}  taken away by {at}"),
