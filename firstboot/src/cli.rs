@@ -1,7 +1,7 @@
 //! The commands of `landfall-machine`.
 
 use crate::boot::health::{Check, Verdict};
-use crate::console::AllConsoles;
+use crate::console::{AllConsoles, say};
 use crate::error::{Error, Result};
 use crate::roots::Roots;
 use crate::secrets::{Job, store::Ramfs};
@@ -70,7 +70,7 @@ impl Cli {
             Command::Health => health(&roots),
             Command::Status { json } => {
                 needs_root("showing the machine's status")?;
-                print!("{}", status::show(&roots, &SystemCommands, json)?);
+                say(status::show(&roots, &SystemCommands, json)?.trim_end());
                 Ok(0)
             }
             Command::Lost { command } => {
@@ -139,7 +139,7 @@ fn lost_command(roots: &Roots, command: Option<LostCommand>) -> Result<u8> {
     match command.unwrap_or(LostCommand::List) {
         LostCommand::List => {
             for file in lost::list(roots)? {
-                println!("{file}");
+                say(&file);
             }
         }
         LostCommand::Restore { path } => {

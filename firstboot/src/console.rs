@@ -28,7 +28,7 @@ impl AllConsoles {
 
 impl Console for AllConsoles {
     fn line(&self, text: &str) {
-        println!("{text}");
+        say(text);
         let active = files::read_kernel(&self.roots.sys("class/tty/console/active"));
         for name in names(&active) {
             let mut options = OpenOptions::new();
@@ -42,6 +42,11 @@ impl Console for AllConsoles {
             }
         }
     }
+}
+
+/// Prints to stdout, which is the journal or a pipe that may be closed already.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// `/sys/class/tty/console/active` of the kernel's ABI documentation: names apart by blanks.

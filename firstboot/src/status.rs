@@ -7,7 +7,7 @@ use crate::machine;
 use crate::network;
 use crate::roots::Roots;
 use crate::secrets;
-use crate::steps::record::{Record, StepRecord};
+use crate::steps::record::{Record, State, StepRecord};
 use crate::systemd::{Systemctl, Systemd};
 use crate::tools::Commands;
 use landfall_hosts::machine::BootInfo;
@@ -64,7 +64,8 @@ fn gather(roots: &Roots, commands: &dyn Commands) -> Result<Status> {
     let boot = BootReport::load(roots);
     let info = boot_info(roots);
     let seed = seed(roots);
-    let done = |step: &StepRecord| step.state == crate::steps::record::State::Done;
+    // What an older boot came to says nothing of this one.
+    let done = |step: &StepRecord| step.attempts > 0 && step.state == State::Done;
     Ok(Status {
         schema: 1,
         host: machine.host,
@@ -122,7 +123,6 @@ fn text(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steps::record::State;
     use crate::tools::fake::FakeCommands;
     use std::fs;
     use std::time::SystemTime;

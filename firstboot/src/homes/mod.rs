@@ -9,6 +9,7 @@ pub mod order;
 pub mod values;
 
 use crate::accounts::{Accounts, Person};
+use crate::console::say;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
 use crate::machine;
@@ -72,7 +73,7 @@ impl HomeJob<'_> {
         let mut answer: Answer = serde_json::from_slice(&said)
             .map_err(|error| Error::bad("what the home's child said", error.to_string()))?;
         for note in &answer.notes {
-            println!("landfall-machine: {}: {note}", self.user);
+            say(&format!("{}: {note}", self.user));
         }
         answer.record.dconf = old.dconf;
         let applied = dconf::apply(self.commands, &user, self.declared, &mut answer.record);

@@ -101,6 +101,8 @@ struct Turn {
 /// Runs the steps until all are done; what waits is tried again, ever more seldom.
 pub fn run(context: &Context, steps: &[Step]) -> Result<()> {
     let mut record = Record::load(context.roots);
+    // A step of an older generation that is no more must not be waited for.
+    record.steps.retain(|known| steps.iter().any(|step| step.name == known.name));
     let mut turns: Vec<Turn> = steps
         .iter()
         .map(|step| Turn { step: *step, backoff: Backoff::default(), next: Duration::ZERO, state: None })
