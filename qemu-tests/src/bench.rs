@@ -157,10 +157,10 @@ fn copy_phase(bench: &Bench) -> Result<()> {
 fn dd(machine: &Machine, bytes: u64) -> Result<f64> {
     let blank = machine.folder().join("dd.img");
     image::blank(&blank, crate::rehearsal::TARGET_BYTES)?;
-    let drives = vec![Drive::disk(&blank, "DDTARGET"), Drive::stick(&machine.stick)];
+    let drives = vec![Drive::disk(&blank, "DDTARGET"), Drive::disk(&machine.stick, "DDSOURCE")];
     let mut guest = machine.boot_beside("dd", None, drives)?;
     let script = format!(
-        "set -e; from=$(ls /dev/disk/by-id/usb-*-part3); to=$(ls /dev/disk/by-id/virtio-DDTARGET); \
+        "set -e; from=$(ls /dev/disk/by-id/virtio-DDSOURCE-part3); to=$(ls /dev/disk/by-id/virtio-DDTARGET); \
          head -c {bytes} $from > /dev/null; start=$(date +%s.%N); \
          dd if=$from of=$to bs=4M iflag=fullblock,count_bytes count={bytes} conv=fsync 2>/dev/null; \
          echo \"$(date +%s.%N) - $start\" | awk '{{ print $1 - $3 }}'"
