@@ -82,11 +82,16 @@ struct Job<'a> {
 /// Whether the lock has these layers as they are asked for now, so that nothing needs resolving.
 #[must_use]
 pub fn is_complete(lock: &Lock, requests: &[LayerRequest], pins: &[Pin]) -> bool {
-    requests.iter().all(|request| {
-        lock.layers
-            .get(&request.name)
-            .is_some_and(|layer| layer.parent == request.parent && layer.wants == asked(request, pins))
-    })
+    requests
+        .iter()
+        .all(|request| lock.layers.get(&request.name).is_some_and(|layer| stands(lock, layer, request, pins)))
+}
+
+/// Whether a layer is what is asked for now, above what is below it now.
+fn stands(lock: &Lock, layer: &LockedLayer, request: &LayerRequest, pins: &[Pin]) -> bool {
+    layer.parent == request.parent
+        && layer.wants == asked(request, pins)
+        && lock.below(request.parent.as_deref()).is_ok_and(|below| below == layer.below)
 }
 
 /// What a layer asks for, as the lock keeps it: a change of any of it means to resolve again.
@@ -112,14 +117,11 @@ impl Resolver<'_> {
         self.check_names(requests)?;
         let solver = Solver::new(self.tools, self.archive, self.cache)?;
         let mut changes = Vec::new();
-        let mut changed = BTreeSet::new();
         for request in requests {
             let before = lock.layers.get(&request.name).cloned();
-            let below = request.parent.as_ref().is_some_and(|parent| changed.contains(parent));
-            let wants = asked(request, self.pins);
-            let stays = before.as_ref().is_some_and(|layer| {
-                !below && layer.wants == wants && layer.parent == request.parent && !touches(scope, layer)
-            });
+            let stays = before
+                .as_ref()
+                .is_some_and(|layer| stands(lock, layer, request, self.pins) && !touches(scope, layer));
             if stays {
                 continue;
             }
@@ -130,12 +132,12 @@ impl Resolver<'_> {
             if let Some(layer) = &before {
                 job.held = self.held(lock, layer, scope)?;
             }
-            let after = LockedLayer { wants, ..self.layer(lock, &job, scope)? };
+            let after = LockedLayer {
+                below: lock.below(request.parent.as_deref())?,
+                wants: asked(request, self.pins),
+                ..self.layer(lock, &job, scope)?
+            };
             let moved = differences(&request.name, before.as_ref(), &after);
-            // What lies two layers above sees a change too.
-            if below || !moved.is_empty() {
-                changed.insert(request.name.clone());
-            }
             changes.extend(moved);
             lock.layers.insert(request.name.clone(), after);
         }
@@ -289,3 +291,6 @@ fn differences(layer: &str, before: Option<&LockedLayer>, after: &LockedLayer) -
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
