@@ -40,7 +40,7 @@ impl Repository {
     /// Its key in the lock: `origin/suite`.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}/{}", self.origin, self.suite.trim_end_matches('/'))
+        crate::sources::suite_key(&self.origin, &self.suite)
     }
 
     /// Whether it has no `dists` (sources.list(5): an exact path that ends with a slash).

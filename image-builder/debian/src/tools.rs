@@ -13,9 +13,10 @@ use crate::resolve::UpdateScope;
 use crate::store::Store;
 use landfall_hosts::event::{Event, Progress, Task};
 use landfall_hosts::lock::{Lock, LockedPackage, PackageKey};
+use rustix::fs::{FlockOperation, flock};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,6 +59,9 @@ pub const FILES: &[&str] =
 
 /// Bump when the way a root is made changes, so that an old folder is not taken for a new one.
 const RECIPE: u32 = 1;
+
+/// How the folders of unfinished roots begin.
+const UNFINISHED: &str = ".new-";
 
 /// A tools root that is ready.
 #[derive(Debug, Clone)]
@@ -186,9 +190,12 @@ impl Tools {
             return Ok(tools);
         }
         let debs = store.provide("the tools", lock, lock.tools.iter())?;
-        fs::create_dir_all(cache.tools()).map_err(Error::io("making", &cache.tools()))?;
+        let _alone = clear(&cache.tools())?;
+        if tools.root.is_dir() {
+            return Ok(tools);
+        }
         let temporary = tempfile::Builder::new()
-            .prefix(".new-")
+            .prefix(UNFINISHED)
             .tempdir_in(cache.tools())
             .map_err(Error::io("making a folder in", &cache.tools()))?;
         // tempdir makes it 0700; programs in a namespace may run as another user.
@@ -200,8 +207,6 @@ impl Tools {
         match fs::rename(temporary.path(), &folder) {
             // Renamed: nothing is left for the guard to remove.
             Ok(()) => drop(temporary.keep()),
-            // Another process was faster; its root is the same.
-            Err(_) if tools.root.is_dir() => {}
             Err(error) => return Err(Error::io("naming", &folder)(error)),
         }
         Ok(tools)
@@ -227,6 +232,21 @@ impl Tools {
             .env("TZ", "UTC");
         command
     }
+}
+
+/// Lets one process at a time make roots, and removes what one that was interrupted left behind.
+fn clear(tools: &Path) -> Result<File> {
+    fs::create_dir_all(tools).map_err(Error::io("making", tools))?;
+    let path = tools.join("lock");
+    let lock = File::create(&path).map_err(Error::io("opening", &path))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|error| Error::io("locking", &path)(error.into()))?;
+    for entry in fs::read_dir(tools).map_err(Error::io("reading", tools))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let path = entry.path();
+            fs::remove_dir_all(&path).map_err(Error::io("removing", &path))?;
+        }
+    }
+    Ok(lock)
 }
 
 /// Extracts packages into an empty folder and adds the few files that scripts would have made.

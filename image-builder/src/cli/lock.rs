@@ -7,6 +7,7 @@ use clap::Args;
 use landfall_debian::cache::replace_file;
 use landfall_debian::resolve::{Change, LayerRequest, UpdateScope};
 use landfall_debian::session::{self, Places, Session};
+use landfall_debian::sources;
 use landfall_hosts::event::Progress;
 use landfall_hosts::host::Host;
 use landfall_hosts::lock::{FILE_NAME, Lock};
@@ -50,7 +51,7 @@ pub fn run(args: &LockArgs, context: &Context) -> Result<(), Failure> {
     let bars = context.bars();
     let at = At { site: &dir, cache: &context.cache_dir()?, progress: &bars };
     let done = resolve(&mut lock, &hosts, &scope, &at);
-    forget_other_layers(&mut lock, &hosts);
+    forget_the_rest(&mut lock, &hosts);
     drop(bars);
     for line in summary(&done.changes, &scope) {
         println!("{line}");
@@ -201,11 +202,13 @@ fn known_to_the_lock(lock: &Lock, scope: &UpdateScope) -> Result<(), Failure> {
     )))
 }
 
-/// Layers of hosts that the site no longer has.
-fn forget_other_layers(lock: &mut Lock, hosts: &[Host]) {
+/// Layers of hosts, and suites, that the site no longer has.
+fn forget_the_rest(lock: &mut Lock, hosts: &[Host]) {
     let names: BTreeSet<String> =
         requests::of_hosts(hosts).into_iter().map(|LayerRequest { name, .. }| name).collect();
     lock.layers.retain(|name, _| names.contains(name));
+    let suites: BTreeSet<String> = hosts.iter().flat_map(|host| sources::suite_keys(&host.sources)).collect();
+    lock.suites.retain(|key, _| suites.contains(key));
     lock.prune();
 }
 
