@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod chain;
+pub mod compare;
 pub mod error;
 pub mod host;
 pub mod ids;

@@ -168,7 +168,7 @@ fn matches(tree: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// `*` is any text, `[0-9]` a digit.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     if let Some(rest) = pattern.strip_prefix("[0-9]") {
         return name.starts_with(|c: char| c.is_ascii_digit()) && glob(rest, &name[1..]);
     }

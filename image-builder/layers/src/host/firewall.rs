@@ -16,7 +16,8 @@ pub fn ruleset(firewall: &Firewall) -> String {
     for interface in &firewall.trust {
         rules.push(format!("iifname \"{}\" accept", interface.replace(['"', '\\', '\n'], "")));
     }
-    rules.push("meta l4proto { icmp, ipv6-icmp } accept".to_owned());
+    // By number: names of protocols need /etc/protocols. 1 is ICMP, 58 ICMPv6 (IANA).
+    rules.push("meta l4proto { 1, 58 } accept".to_owned());
     rules.push("udp sport 67 udp dport 68 accept comment \"DHCP\"".to_owned());
     rules.push("ip6 saddr fe80::/10 udp dport 546 accept comment \"DHCPv6\"".to_owned());
     rules.extend(ports("tcp", &firewall.tcp));

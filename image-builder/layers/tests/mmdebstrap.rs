@@ -1,0 +1,143 @@
+//! A chain of layers equals, file by file, what mmdebstrap makes of the same packages.
+//!
+//! It takes minutes, root, mmdebstrap and packages that are in a cache already, so it runs only when
+//! it is asked for (`--ignored`): `LANDFALL_TEST_LOCK` names a lock, `LANDFALL_TEST_LAYER` the last
+//! layer of a chain in it (`vm/packages`), `LANDFALL_TEST_CACHE` a cache that has all its packages.
+
+use landfall_debian::cache::Cache;
+use landfall_debian::tools::{self, Tools};
+use landfall_debian::{deb, hash};
+use landfall_hosts::event::Silent;
+use landfall_hosts::lock::Lock;
+use landfall_hosts::manifest::LayerKind;
+use landfall_layers::compare::{Accepted, compare, flatten, unexplained};
+use landfall_layers::scrub;
+use landfall_layers::{ChainSpec, Package, PackageSpec, Step, StepContent, build_chain};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const fn accept(path: &'static str, reason: &'static str) -> Accepted {
+    Accepted { path, reason }
+}
+
+/// Every accepted difference, beside what the scrub list removes from both.
+const ACCEPTED: &[Accepted] = &[
+    accept(
+        "etc/apt/sources.list",
+        "mmdebstrap names the archive that it was given; the host layer writes its own sources",
+    ),
+    accept("etc/apt/sources.list.d/", "as etc/apt/sources.list"),
+    accept("etc/apt/apt.conf.d/99mmdebstrap", "mmdebstrap's own configuration of apt"),
+    accept("etc/hostname", "mmdebstrap copies the building computer's"),
+    accept("etc/resolv.conf", "mmdebstrap copies the building computer's over what systemd-resolved links"),
+    accept(
+        "var/lib/apt/extended_states",
+        "mmdebstrap was asked for every package by name, so none is marked automatic",
+    ),
+    accept(
+        "var/lib/dpkg/arch",
+        "written where more than one architecture was named on mmdebstrap's command line",
+    ),
+];
+
+fn env(name: &str) -> PathBuf {
+    std::env::var_os(name).unwrap_or_else(|| panic!("this test needs {name} (see its first lines)")).into()
+}
+
+#[test]
+#[ignore = "takes minutes and needs a cache; see the file's first lines"]
+fn a_chain_equals_mmdebstrap() {
+    let cache = Cache::new(env("LANDFALL_TEST_CACHE"));
+    let lock = Lock::parse(&fs::read_to_string(env("LANDFALL_TEST_LOCK")).unwrap()).unwrap();
+    let layer = env("LANDFALL_TEST_LAYER").into_os_string().into_string().unwrap();
+    let tools = match std::env::var_os("LANDFALL_TEST_TOOLS") {
+        Some(root) => Tools { id: "test".into(), root: root.into() },
+        None => Tools { id: tools::id(&lock), root: cache.tools().join(tools::id(&lock)).join("root") },
+    };
+    let steps = steps(&lock, &layer, &cache);
+    let packages: Vec<Package> = steps
+        .iter()
+        .flat_map(|step| match &step.content {
+            StepContent::Packages(spec) => spec.packages.clone(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let spec = ChainSpec { cache: &cache, tools: &tools, steps, ledger: lock.ids.clone(), locked: false };
+    let chain = build_chain(&spec, &Silent).unwrap();
+    let trees: Vec<PathBuf> = chain.layers.iter().rev().map(|layer| layer.tree.clone()).collect();
+
+    let scratch = tempfile::tempdir_in(cache.root()).unwrap();
+    let reference = reference(&packages, scratch.path());
+    let mut ledger = chain.ledger.clone();
+    landfall_layers::ids::settle(&reference, Path::new("/nonexistent"), &mut ledger).unwrap();
+    scrub::scrub(&reference, chain.layers.last().unwrap().epoch).unwrap();
+
+    let found = compare(&flatten(&trees).unwrap(), &flatten(&[reference]).unwrap()).unwrap();
+    let left = unexplained(found, ACCEPTED);
+    let text: String = left.iter().map(|one| format!("{}: {}\n", one.path, one.what)).collect();
+    assert!(
+        left.is_empty(),
+        "{} differences between the chain (left) and mmdebstrap (right):\n{text}",
+        left.len()
+    );
+}
+
+fn steps(lock: &Lock, layer: &str, cache: &Cache) -> Vec<Step> {
+    let chain = lock.chain(layer).unwrap();
+    let step = |(index, name): (usize, &&str)| {
+        let locked = &lock.layers[*name];
+        let package = |key: &landfall_hosts::lock::PackageKey| {
+            let sha256 = lock.packages[key].sha256.clone();
+            Package { key: key.clone(), file: cache.deb(&sha256), sha256 }
+        };
+        let content = StepContent::Packages(PackageSpec {
+            name: (*name).to_owned(),
+            packages: locked.packages.iter().map(package).collect(),
+            removes: locked.removes.clone(),
+            wants: locked.wants.clone(),
+            debconf: BTreeMap::new(),
+        });
+        Step { kind: if index == 0 { LayerKind::Base } else { LayerKind::Packages }, content }
+    };
+    chain.iter().enumerate().map(step).collect()
+}
+
+/// What mmdebstrap makes of a repository that has exactly these packages.
+fn reference(packages: &[Package], scratch: &Path) -> PathBuf {
+    let repository = scratch.join("repository");
+    fs::create_dir(&repository).unwrap();
+    let mut index = String::new();
+    for package in packages {
+        let name = format!("{}.deb", package.sha256);
+        symlink(fs::canonicalize(&package.file).unwrap(), repository.join(&name)).unwrap();
+        let control = deb::read_control(&package.file).unwrap();
+        let size = fs::metadata(&package.file).unwrap().len();
+        let digest = hash::sha256_file(&package.file).unwrap();
+        index.push_str(&format!(
+            "{}\nFilename: ./{name}\nSize: {size}\nSHA256: {digest}\n\n",
+            control.trim_end()
+        ));
+    }
+    fs::write(repository.join("Packages"), index).unwrap();
+    let root = scratch.join("reference");
+    let names: Vec<String> = packages.iter().map(|package| package.key.slot().replace(":all", "")).collect();
+    let status = Command::new("mmdebstrap")
+        .args(["--mode=root", "--variant=custom", "--format=directory", "--quiet"])
+        .arg("--aptopt=APT::Install-Recommends \"false\"")
+        .arg(format!("--include={}", names.join(",")))
+        .arg(format!("--setup-hook=mkdir -p \"$1\"{0} && mount --bind {0} \"$1\"{0}", repository.display()))
+        .arg(format!(
+            "--customize-hook=umount \"$1\"{0} && rmdir -p --ignore-fail-on-non-empty \"$1\"{0}",
+            repository.display()
+        ))
+        .args(["trixie", &root.display().to_string()])
+        .arg(format!("deb [trusted=yes] copy:{} ./", repository.display()))
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .status()
+        .expect("mmdebstrap runs");
+    assert!(status.success(), "mmdebstrap failed");
+    root
+}
