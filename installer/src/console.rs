@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a console can show.
@@ -25,8 +25,28 @@ pub struct Console {
     pub name: String,
     /// What it can show.
     pub kind: Kind,
+    path: PathBuf,
+    file: Mutex<Arc<File>>,
+}
+
+impl Console {
     /// Open for reading and writing.
-    pub file: File,
+    pub fn file(&self) -> Arc<File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens it again: when a shell that had it as its controlling terminal ends, the kernel hangs
+    /// up every open file of the terminal, ours too.
+    pub fn reopen(&self) {
+        if let Some(file) = open_file(&self.path) {
+            *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
+        }
+    }
+
+    fn write_line(&self, line: &str) {
+        // A console that is gone must not stop an installation.
+        let _ = (&*self.file()).write_all(format!("{line}\r\n").as_bytes());
+    }
 }
 
 /// All consoles, the kernel's log, and the lines so far.
@@ -98,8 +118,7 @@ impl Consoles {
             }
             for console in &self.shared.consoles {
                 if console.kind == Kind::Serial || screens.is_none() {
-                    // A console that is gone must not stop an installation.
-                    let _ = (&console.file).write_all(format!("{line}\r\n").as_bytes());
+                    console.write_line(line);
                 }
             }
         }
@@ -110,7 +129,7 @@ impl Consoles {
         self.to_kernel_log(line);
         for console in &self.shared.consoles {
             if console.kind == Kind::Serial {
-                let _ = (&console.file).write_all(format!("{line}\r\n").as_bytes());
+                console.write_line(line);
             }
         }
     }
@@ -155,17 +174,23 @@ fn names(active: &str) -> impl Iterator<Item = &str> {
 }
 
 fn open_one(dev: &Path, name: &str) -> Option<Console> {
+    let path = dev.join(name);
+    let file = Mutex::new(Arc::new(open_file(&path)?));
+    Some(Console { name: name.to_owned(), kind: kind(name), path, file })
+}
+
+fn open_file(path: &Path) -> Option<File> {
     // Without O_NONBLOCK a serial line without carrier holds the open for ever.
     let flags = OFlags::NOCTTY | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .custom_flags(i32::try_from(flags.bits()).ok()?)
-        .open(dev.join(name))
+        .open(path)
         .ok()?;
     let now = fcntl_getfl(&file).ok()?;
     fcntl_setfl(&file, now - OFlags::NONBLOCK).ok()?;
-    Some(Console { name: name.to_owned(), kind: kind(name), file })
+    Some(file)
 }
 
 /// Virtual terminals are `tty` and a number; `ttyS0`, `hvc0`, `ttyAMA0` are lines.

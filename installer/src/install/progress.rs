@@ -41,7 +41,7 @@ impl Bar {
         let mut multis = Vec::new();
         let mut screens = Vec::new();
         for screen in consoles.list().iter().filter(|console| console.kind == Kind::Screen) {
-            let (Ok(read), Ok(write)) = (screen.file.try_clone(), screen.file.try_clone()) else {
+            let (Ok(read), Ok(write)) = (screen.file().try_clone(), screen.file().try_clone()) else {
                 continue;
             };
             let term = Term::read_write_pair(read, write);

@@ -9,8 +9,10 @@ use crate::{ending, tools};
 use age::secrecy::SecretString;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
+use std::fs::File;
 use std::io::Read;
 use std::process::Command;
+use std::sync::Arc;
 
 /// Longest line that is taken.
 const MAX_LINE_BYTES: usize = 4096;
@@ -97,43 +99,49 @@ pub fn secret(context: &Context, question: &str) -> Option<SecretString> {
 }
 
 fn echo(console: &Console, on: bool) {
-    if let Ok(mut settings) = tcgetattr(&console.file) {
+    let file = console.file();
+    if let Ok(mut settings) = tcgetattr(&*file) {
         settings.local_modes.set(LocalModes::ECHO, on);
         // The end of a line is shown, or the next text would stand on the same one.
         settings.local_modes.set(LocalModes::ECHONL, !on);
-        let _ = tcsetattr(&console.file, OptionalActions::Now, &settings);
+        let _ = tcsetattr(&*file, OptionalActions::Now, &settings);
     }
 }
 
 fn read_line(consoles: &[Console]) -> Option<Vec<u8>> {
     // What was typed before the question is no answer to it.
     consoles.iter().for_each(|console| {
-        let _ = tcflush(&console.file, QueueSelector::IFlush);
+        let _ = tcflush(&*console.file(), QueueSelector::IFlush);
     });
-    let mut open: Vec<&Console> = consoles.iter().collect();
+    let mut open: Vec<Arc<File>> = consoles.iter().map(Console::file).collect();
     while !open.is_empty() {
-        let mut fds: Vec<PollFd<'_>> =
-            open.iter().map(|console| PollFd::new(&console.file, PollFlags::IN)).collect();
-        poll(&mut fds, None).ok()?;
-        let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-        let mut gone = Vec::new();
-        for (console, event) in open.iter().zip(events) {
+        let events = wait(&open)?;
+        let mut left = Vec::new();
+        for (file, event) in open.into_iter().zip(events) {
             if event.contains(PollFlags::IN) {
                 let mut buffer = vec![0u8; MAX_LINE_BYTES];
-                match (&console.file).read(&mut buffer) {
+                match (&*file).read(&mut buffer) {
                     Ok(length) if length > 0 => {
                         buffer.truncate(length);
                         return Some(buffer);
                     }
-                    _ => gone.push(console.name.clone()),
+                    // An end of file: nobody is at this console any more.
+                    _ => {}
                 }
-            } else if !event.is_empty() {
-                gone.push(console.name.clone());
+            } else if event.is_empty() {
+                left.push(file);
             }
         }
-        open.retain(|console| !gone.contains(&console.name));
+        open = left;
     }
     None
+}
+
+/// Waits until one of the files has something; gives what each has.
+fn wait(files: &[Arc<File>]) -> Option<Vec<PollFlags>> {
+    let mut fds: Vec<PollFd<'_>> = files.iter().map(|file| PollFd::new(&**file, PollFlags::IN)).collect();
+    poll(&mut fds, None).ok()?;
+    Some(fds.iter().map(PollFd::revents).collect())
 }
 
 /// A shell on the console that a person chooses by answering there.
@@ -149,7 +157,8 @@ pub fn shell(context: &Context) {
     };
     let mut command = Command::new(program);
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/").env("PS1", "landfall# ");
-    let ended = crate::sys::on_terminal(&mut command, &console.file).and_then(|()| command.status());
+    let ended = crate::sys::on_terminal(&mut command, &console.file()).and_then(|()| command.status());
+    console.reopen();
     if let Err(error) = ended {
         consoles.say(Error::io("starting a shell")(error).chain());
     }
@@ -158,18 +167,15 @@ pub fn shell(context: &Context) {
 
 /// The console on which Enter is pressed.
 fn answering(consoles: &[Console]) -> Option<&Console> {
-    let mut fds: Vec<PollFd<'_>> =
-        consoles.iter().map(|console| PollFd::new(&console.file, PollFlags::IN)).collect();
-    poll(&mut fds, None).ok()?;
-    let pressed = fds.iter().position(|fd| fd.revents().contains(PollFlags::IN))?;
-    drop(fds);
+    let files: Vec<Arc<File>> = consoles.iter().map(Console::file).collect();
+    let pressed = wait(&files)?.iter().position(|event| event.contains(PollFlags::IN))?;
     let console = consoles.get(pressed)?;
-    let _ = tcflush(&console.file, QueueSelector::IFlush);
+    let _ = tcflush(&*console.file(), QueueSelector::IFlush);
     Some(console)
 }
 
 /// Takes what the shell left behind: PID 1 inherits every orphan.
 fn reap() {
     use rustix::process::{WaitOptions, wait};
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
 }

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 const SHARED: [&str; 6] = ["lib", "cache", "log", "spool", "opt", "local"];
 /// A copy that a power cut broke off.
 const HALF: &str = ".landfall-seed";
+/// systemd's stamp of what `/var` was last brought up to (systemd-update-done.service(8)).
+const STAMP: &str = ".updated";
 
 /// Seeds what is new, binds the data partition's `/var`, and the image's own folders over it.
 pub fn mount(context: &Context, folder: &Path, root: &Path) -> Result<()> {
@@ -29,6 +31,7 @@ pub fn mount(context: &Context, folder: &Path, root: &Path) -> Result<()> {
     if seeded > 0 {
         context.consoles.say(format!("Seeded {seeded} folders of /var from the image."));
     }
+    stamp(&image, &persistent)?;
     let owned = clone_owned(&image)?;
     bind(&persistent, &image)?;
     for (name, tree) in owned {
@@ -73,6 +76,16 @@ fn seed(image: &Path, persistent: &Path, record: &Path) -> Result<usize> {
         tree::write(record, text.as_bytes(), 0o600)?;
     }
     Ok(copied)
+}
+
+/// The stamp is the image's: what the image already did is not done again on the machine.
+fn stamp(image: &Path, persistent: &Path) -> Result<()> {
+    let (from, to) = (image.join(STAMP), persistent.join(STAMP));
+    if !from.exists() {
+        return Ok(());
+    }
+    tree::remove(&to)?;
+    tree::copy(&from, &to)
 }
 
 /// The shared folders' entries, and all other entries of `/var` whole.
