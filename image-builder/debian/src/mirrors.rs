@@ -110,6 +110,17 @@ fn from_apt(etc_apt: &Path, suite: &str, probe: &dyn LooksLikeDebian) -> Option<
     None
 }
 
+/// The archive and the security archive that a machine uses by itself: the site's, else public
+/// ones. Never those of the computer that builds, which may be nobody else's.
+#[must_use]
+pub fn of_machine(site: &Mirror, locale: &str) -> (String, String) {
+    let own = |uri: &Option<String>| uri.as_deref().map(trimmed);
+    (
+        own(&site.debian).unwrap_or_else(|| country_mirror(locale)),
+        own(&site.security).unwrap_or_else(|| SECURITY.to_owned()),
+    )
+}
+
 fn country_mirror(locale: &str) -> String {
     let country = locale
         .split(['.', '@'])

@@ -1,13 +1,18 @@
 //! A host's chain of layers, from its merged config and the lock.
 
 use super::{BuildError, Builder};
+use landfall_debian::mirrors;
 use landfall_debian::resolve::LayerRequest;
 use landfall_debian::session::Session;
 use landfall_debian::tools::Tools;
 use landfall_hosts::host::Host;
 use landfall_hosts::lock::Lock;
 use landfall_hosts::manifest::LayerKind;
-use landfall_layers::{BuiltChain, ChainSpec, Package, PackageSpec, Step, StepContent, build_chain};
+use landfall_hosts::{homes, machine};
+use landfall_layers::{
+    BuiltChain, ChainSpec, HostSpec, Package, PackageSpec, SettingsSpec, Step, StepContent, build_chain,
+};
+use std::collections::BTreeMap;
 
 /// What a chain is built from.
 pub struct Chain<'a> {
@@ -38,6 +43,9 @@ impl Chain<'_> {
         for request in requests {
             steps.push(self.packages(request, lock)?);
         }
+        let settings = SettingsSpec::of_host(self.host, &self.builder.places.site)?;
+        steps.push(Step { kind: LayerKind::Settings, content: StepContent::Settings(settings) });
+        steps.push(Step { kind: LayerKind::Host, content: StepContent::Host(Box::new(self.host_layer()?)) });
         let spec = ChainSpec {
             cache: self.session.cache(),
             tools: self.tools,
@@ -46,6 +54,35 @@ impl Chain<'_> {
             locked: self.builder.locked,
         };
         Ok(build_chain(&spec, self.builder.progress)?)
+    }
+
+    fn host_layer(&self) -> Result<HostSpec, BuildError> {
+        let (host, builder) = (self.host, self.builder);
+        let site = &builder.places.site;
+        let homes = homes::of_host(host, builder.site.tree()).map_err(BuildError::io("listing", site))?;
+        let (mirror, security_mirror) = mirrors::of_machine(&host.sources.mirror, &host.locale.lang);
+        Ok(HostSpec {
+            machine: machine::from_host(host, &builder.site_id, self.epoch, &homes),
+            host: host.clone(),
+            site: site.clone(),
+            homes,
+            epoch: self.epoch,
+            mirror,
+            security_mirror,
+            machine_binary: builder.places.binaries.join("landfall-machine"),
+            ciphertexts: self.ciphertexts()?,
+            signing_keys: builder.site.signing_keys(),
+        })
+    }
+
+    /// The host's secrets as they stand in the site: only ciphertext travels.
+    fn ciphertexts(&self) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
+        let read = |(name, secret): (&String, &landfall_hosts::host::Secret)| {
+            let path = self.builder.places.site.join(&secret.file);
+            let bytes = std::fs::read(&path).map_err(BuildError::io("reading the secret", &path))?;
+            Ok((name.clone(), bytes))
+        };
+        self.host.secrets.iter().map(read).collect()
     }
 
     fn packages(&self, request: &LayerRequest, lock: &Lock) -> Result<Step, BuildError> {

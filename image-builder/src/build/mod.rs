@@ -16,6 +16,7 @@ use landfall_hosts::event::Progress;
 use landfall_hosts::host::Host;
 use landfall_hosts::lock::Lock;
 use landfall_hosts::manifest::Manifest;
+use landfall_hosts::site::Site;
 use landfall_layers::BuiltLayer;
 use lock_file::LockFile;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,9 @@ pub struct BuiltHost {
 pub struct Builder<'a> {
     /// Where.
     pub places: &'a BuildPlaces,
-    /// Site id.
+    /// The site.
+    pub site: &'a Site,
+    /// Its id.
     pub site_id: String,
     /// The lock may not change.
     pub locked: bool,
@@ -197,7 +200,7 @@ impl BuildError {
 ///
 /// # Errors
 /// If a signing key in `site.toml` is none.
-pub fn site_id(site: &landfall_hosts::site::Site) -> Result<String, BuildError> {
+pub fn site_id(site: &Site) -> Result<String, BuildError> {
     if let Some(key) = site.signing_keys().first() {
         return Ok(landfall_hosts::signature::key_id(key)?);
     }

@@ -47,6 +47,7 @@ pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
     };
     let builder = Builder {
         places: &places,
+        site: &site,
         site_id: crate::build::site_id(&site)?,
         locked: args.locked,
         progress: &bars,
