@@ -92,7 +92,7 @@ impl Check<'_> {
     /// Where the winning word on a path stands; the host's file where nobody said anything.
     fn at(&self, resolved: &Resolved, path: &[String]) -> Location {
         let mut path = path;
-        loop {
+        while !path.is_empty() {
             let below = resolved
                 .provenance
                 .range(path.to_vec()..)
@@ -102,11 +102,9 @@ impl Check<'_> {
             if let Some(setting) = below {
                 return setting.at.clone();
             }
-            match path.split_last() {
-                Some((_, up)) if !up.is_empty() => path = up,
-                _ => return Location { file: self.file.to_owned(), line: 1, col: 1 },
-            }
+            path = path.split_last().map_or(&[], |(_, up)| up);
         }
+        Location { file: self.file.to_owned(), line: 1, col: 1 }
     }
 
     fn error(&mut self, resolved: &Resolved, key: &[&str], message: String, remedy: impl Into<String>) {
@@ -140,6 +138,8 @@ impl Check<'_> {
             let (message, remedy) = if secret.file.is_empty() {
                 let message = format!("the secret \"{name}\" has no file");
                 (message, format!("write file = \"secrets/{name}.age\""))
+            } else if !stays_inside(&secret.file) {
+                continue;
             } else if self.site.tree.stands(&secret.file) != Some(Stands::File) {
                 let message = format!("the file of the secret \"{name}\" is missing: {}", secret.file);
                 (message, format!("write it: landfall secret set {name}"))
@@ -161,7 +161,7 @@ impl Check<'_> {
     /// Keys without which a named table means nothing.
     fn required(&mut self, resolved: &Resolved) {
         let host = &resolved.host;
-        if host.disk.match_rule == crate::rule::Rule::default() {
+        if !resolved.provenance.contains_key(&path(&["disk", "match"])) {
             let message = "this host does not say which disk it may use".to_owned();
             let remedy = "write [disk] match = { serial = \"…\" }; `landfall probe --json` lists disks";
             self.error(resolved, &["disk"], message, remedy);
@@ -253,6 +253,9 @@ impl Check<'_> {
             Stands::File => "file",
             Stands::Folder => "folder",
         };
+        if !stays_inside(file) {
+            return;
+        }
         match self.site.tree.stands(file) {
             Some(stands) if stands == wanted => {}
             Some(_) => {
@@ -277,7 +280,8 @@ impl Check<'_> {
             let Some((name, suite)) = package.split_once('/') else {
                 continue;
             };
-            if !suites.contains(&suite) {
+            let is_package = super::shape::check(super::shape::Shape::Package, package).is_ok();
+            if is_package && !suites.contains(&suite) {
                 let message = format!("{package} is of a suite that the site does not have");
                 let remedy = match suggest(suite, suites.iter().copied()) {
                     Some(near) => format!("did you mean {name}/{near}?"),
@@ -347,7 +351,10 @@ impl Check<'_> {
     /// Names that differ from what they stand beside.
     fn names(&mut self, resolved: &Resolved) {
         let host = &resolved.host;
-        if let Err(message) = super::shape::check(super::shape::Shape::Hostname, &host.hostname) {
+        let said = resolved.provenance.contains_key(&path(&["hostname"]));
+        if let Err(message) = super::shape::check(super::shape::Shape::Hostname, &host.hostname)
+            && !said
+        {
             let remedy = "rename the file, or write hostname = \"…\"";
             self.error(resolved, &[], format!("the host's name: {message}"), remedy);
         }
@@ -374,6 +381,11 @@ impl Check<'_> {
             self.problems.push(Problem::note(at, found.to_string(), remedy));
         }
     }
+}
+
+/// Paths that lead out of the site were reported with their file, and are never looked at.
+fn stays_inside(file: &str) -> bool {
+    super::shape::check(super::shape::Shape::SitePath, file).is_ok()
 }
 
 fn can_log_in(user: &User) -> bool {

@@ -34,6 +34,8 @@ pub struct SiteFile {
     pub root: Node,
     /// What is wrong with it by itself.
     pub problems: Vec<Problem>,
+    /// It is not TOML, so what it says is not known.
+    pub broken: bool,
     /// Modules that it imports, each with the place of the word.
     pub imports: Vec<(FileIx, usize)>,
     /// Modules of other people's repositories that it asks for.
@@ -44,8 +46,20 @@ impl SiteFile {
     fn new(name: &str, text: String, role: Role) -> Self {
         let lines = Lines::new(name, text);
         let (root, mut problems) = text::parse(&lines);
-        problems.extend(validate::file(role, &root, &lines));
-        Self { name: name.to_owned(), lines, root, problems, imports: Vec::new(), foreign: Vec::new() }
+        let broken = !problems.is_empty();
+        // Beside a line that is no TOML, what was made of it is not worth a word.
+        let garbled: BTreeSet<usize> = problems.iter().map(|problem| problem.at.line).collect();
+        let invalid = validate::file(role, &root, &lines);
+        problems.extend(invalid.into_iter().filter(|problem| !garbled.contains(&problem.at.line)));
+        Self {
+            name: name.to_owned(),
+            lines,
+            root,
+            problems,
+            broken,
+            imports: Vec::new(),
+            foreign: Vec::new(),
+        }
     }
 
     /// A string at the top of the file, with its place.

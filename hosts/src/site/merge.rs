@@ -282,7 +282,11 @@ impl<'a> Merger<'a> {
                     continue;
                 }
                 let name = name_of(&word.text).to_owned();
-                words.entry(name).or_default().push(word);
+                let said = words.entry(name).or_default();
+                let again = |w: &&Word| w.file == word.file && w.adds == word.adds && w.value == word.value;
+                if said.iter().rev().find(again).is_none() {
+                    said.push(word);
+                }
             }
         }
         let mut kept: Vec<(usize, usize, String, Value)> = Vec::new();

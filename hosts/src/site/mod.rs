@@ -173,7 +173,10 @@ impl Site {
             files: graph.order.iter().map(|ix| self.files.all[*ix].name.clone()).collect(),
             foreign: graph.foreign.iter().cloned().collect(),
         };
-        problems.extend(check::host(self, &mut resolved, &file.name));
+        // What a file that is no TOML says is not known, so nothing is missed in it either.
+        if !graph.order.iter().any(|ix| self.files.all[*ix].broken) {
+            problems.extend(check::host(self, &mut resolved, &file.name));
+        }
         let problems = Problems(problems).tidy();
         if problems.has_errors() {
             return Err(problems);

@@ -123,24 +123,27 @@ impl Node {
 pub struct Lines {
     file: String,
     text: String,
+    /// Offset of each line's first byte.
+    starts: Vec<usize>,
 }
 
 impl Lines {
     /// Lines of `text`, which stands in `file`.
     pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { file: file.into(), text: text.into() }
+        let text = text.into();
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let starts = std::iter::once(0).chain(breaks).collect();
+        Self { file: file.into(), text, starts }
     }
 
-    /// Line and column of a byte offset.
+    /// Line and column of a byte offset; an offset past the end is the end.
     pub fn at(&self, offset: usize) -> Location {
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-        let this_line = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default());
-        Location {
-            file: self.file.clone(),
-            line: before.iter().filter(|b| **b == b'\n').count() + 1,
-            col: this_line.chars().count() + 1,
-        }
+        let offset = offset.min(self.text.len());
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts.get(line - 1).copied().unwrap_or_default();
+        let before = self.text.as_bytes().get(start..offset).unwrap_or_default();
+        let col = String::from_utf8_lossy(before).chars().count() + 1;
+        Location { file: self.file.clone(), line, col }
     }
 }
 
@@ -246,7 +249,7 @@ mod tests {
         let y = x.node.get("y").unwrap();
         assert_eq!(lines.at(y.key_at).to_string(), "a.toml:4:1");
         assert_eq!(lines.at(y.node.at).to_string(), "a.toml:4:5");
-        assert_eq!(lines.at(usize::MAX).line, 1);
+        assert_eq!(lines.at(usize::MAX).line, 5);
     }
 
     #[test]
