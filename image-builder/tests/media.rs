@@ -153,6 +153,57 @@ fn a_medium_is_clean_and_the_same_twice_and_keeps_its_place_when_personalised() 
     assert_eq!(changed, 1, "only the mark");
 }
 
+/// An older image that is brought up to date is the one that would have been written anew.
+#[test]
+fn a_rebuild_in_place_gives_the_bytes_of_a_fresh_build() {
+    let Some(tools) = tools() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = spec(dir.path());
+    add_layer(&mut spec, dir.path(), LayerKind::Host, 100_000);
+    let [used, fresh] = ["used", "fresh"].map(|name| dir.path().join(name));
+    compose(&spec, &tools, &used, &Silent).unwrap();
+    let unattended = Unattended { format: 1, install_id: "0123456789abcdef".into(), ..Default::default() };
+    let identities = BTreeMap::from([("vm", Identity::Bare("MARKED-IDENTITY\n"))]);
+    personalise(&used, &tools, &Personal { unattended: &unattended, identities }).unwrap();
+
+    // The base stays, the host's layer is another and larger, and one blob changes.
+    let host = spec.hosts[0].manifest.layers.pop().unwrap();
+    spec.layers.remove(&host.sha256);
+    add_layer(&mut spec, dir.path(), LayerKind::Host, 3_100_000);
+    let initrd = Blob::bytes("initrd", vec![9; 50_000]);
+    spec.hosts[0].manifest.initrds = vec![initrd.reference.clone()];
+    spec.blobs[1] = initrd;
+    // Only an image that gives its base can be brought up to date without this file.
+    let base = spec.layers[&spec.hosts[0].manifest.layers[0].sha256].clone();
+    compose(&spec, &tools, &fresh, &Silent).unwrap();
+    let aside = dir.path().join("aside");
+    let len = base.metadata().unwrap().len();
+    std::fs::rename(&base, &aside).unwrap();
+    File::create(&base).unwrap().set_len(len).unwrap();
+    compose(&spec, &tools, &used, &Silent).unwrap();
+    assert!(std::fs::read(&used).unwrap() == std::fs::read(&fresh).unwrap());
+    is_clean(&used);
+
+    // An image that somebody wrote to is not believed.
+    let file = File::options().write(true).open(&used).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let error = compose(&spec, &tools, &used, &Silent).unwrap_err().to_string();
+    assert!(error.contains("sha256"), "{error}");
+    std::fs::rename(&aside, &base).unwrap();
+    compose(&spec, &tools, &used, &Silent).unwrap();
+    assert!(std::fs::read(&used).unwrap() == std::fs::read(&fresh).unwrap());
+}
+
+fn add_layer(spec: &mut MediumSpec, dir: &Path, kind: LayerKind, size: u64) {
+    let path = dir.join(format!("layer-{kind:?}-{size}"));
+    let bytes: Vec<u8> = (0..size).map(|i| ((i * 13) >> 2) as u8).collect();
+    std::fs::write(&path, &bytes).unwrap();
+    let sha256 = hex(&Sha256::digest(&bytes));
+    spec.layers.insert(sha256.clone(), path);
+    spec.hosts[0].manifest.layers.push(LayerRef { kind, sha256, size });
+    spec.hosts[0].manifest_bytes = toml::to_string(&spec.hosts[0].manifest).unwrap().into_bytes();
+}
+
 #[test]
 fn a_layer_that_is_not_what_its_name_says_stops_the_medium() {
     let Some(tools) = tools() else { return };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use landfall_disk::{
@@ -14,11 +14,14 @@ use landfall_hosts::manifest::{BlobRef, EfiProgram, LayerRef, Manifest};
 use landfall_hosts::medium::{IDENTITY_SIZE, MediumIndex, UNATTENDED_SIZE};
 use landfall_hosts::paths::data;
 use sha2::{Digest, Sha256};
+use tempfile::TempPath;
 
-use super::data::{DataTarget, DataTree, hex, write_data};
+use super::data::{DataTarget, DataTree, Placed, hex, write_data};
 use super::error::{MediaError, Result};
+use super::fill::{bring_up_to_date, fill};
 use super::kernel::EfiFile;
 use super::menu;
+use super::stamp::Stamp;
 use super::trees::Trees;
 
 /// Room on a medium's ESP for reports of many installs, beside its own files.
@@ -111,39 +114,96 @@ pub struct MediumSpec {
 
 /// Composes the image at `out`: beside it first, and renamed when it is whole.
 ///
-/// The same spec gives the same bytes. `tools` is the tools root (mke2fs).
+/// The same spec gives the same bytes. `tools` is the tools root (mke2fs, debugfs). An image that is
+/// at `out` already, and was not changed since it was composed, gives the layers that stay.
 pub fn compose(spec: &MediumSpec, tools: &Trees, out: &Path, progress: &dyn Progress) -> Result<()> {
+    let folder = match out.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let draft = tempfile::Builder::new()
+        .prefix(".landfall-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(MediaError::file("making a temporary image in", folder))?;
+    let image = draft.reopen().map_err(MediaError::file("opening", draft.path()))?;
+    let layers = compose_all_but_layers(spec, tools, draft.path(), &image)?;
+    match Older::take(out, draft.path()) {
+        Some(older) => {
+            bring_up_to_date(&older.image, &image, &layers)
+                .map_err(MediaError::file("bringing up to date", out))?;
+            let missing: Vec<&Placed> = layers.iter().filter(|layer| !older.stamp.has(layer)).collect();
+            fill(&older.image, &missing, progress)?;
+            finish(&older.image, &image, &layers, older.path, out)?;
+        }
+        None => {
+            fill(&image, &layers.iter().collect::<Vec<_>>(), progress)?;
+            finish(&image, &image, &layers, draft.into_temp_path(), out)?;
+        }
+    }
+    File::open(folder).and_then(|dir| dir.sync_all()).map_err(MediaError::file("flushing", folder))
+}
+
+/// Everything but the layers' own bytes, for which it makes room.
+fn compose_all_but_layers(
+    spec: &MediumSpec,
+    tools: &Trees,
+    path: &Path,
+    mut image: &File,
+) -> Result<Vec<Placed>> {
     let index = index(spec)?;
     let seed = seed(spec, &index);
     let guids = Guids::derived(&seed);
     let esp = esp_tree(spec, &guids, &seed)?;
     let data = data_tree(spec, &index)?;
     let layout = Layout::medium(esp.bytes_needed()? + REPORTS_BYTES, data.filesystem_bytes());
-
-    let folder = match out.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let temp = tempfile::Builder::new()
-        .prefix(".landfall-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(MediaError::file("making a temporary image in", folder))?;
-    let mut image = temp.reopen().map_err(MediaError::file("opening", temp.path()))?;
-    image.set_len(layout.disk_bytes).map_err(MediaError::file("sizing", temp.path()))?;
+    image.set_len(layout.disk_bytes).map_err(MediaError::file("sizing", path))?;
     write_new(&mut image, &layout, &guids, types::MEDIUM_NAME, Old::Zeroes)?;
-    write_esp(&image, layout.esp, layout.sector_bytes, &esp)?;
+    write_esp(image, layout.esp, layout.sector_bytes, &esp)?;
     let target = DataTarget {
-        image: temp.path(),
+        image: path,
         at: layout.data,
         uuids: ["ext4", "ext4-hash"].map(|what| guid::derived(&seed, what).to_string()),
         epoch: spec.epoch,
     };
-    write_data(tools, &target, &data, progress)?;
-    image.sync_all().map_err(MediaError::file("flushing", temp.path()))?;
-    temp.persist(out)
-        .map_err(|error| MediaError::file("renaming the finished image to", out)(error.error))?;
-    File::open(folder).and_then(|dir| dir.sync_all()).map_err(MediaError::file("flushing", folder))
+    write_data(tools, &target, &data)
+}
+
+/// An image of an earlier build, taken out of its place while it is changed.
+struct Older {
+    image: File,
+    stamp: Stamp,
+    path: TempPath,
+}
+
+impl Older {
+    /// Takes the image at `out`, if it is one that nobody changed, shares or uses.
+    fn take(out: &Path, beside: &Path) -> Option<Self> {
+        let meta = out.symlink_metadata().ok()?;
+        if !meta.is_file() || meta.nlink() != 1 {
+            return None;
+        }
+        let image = File::options().read(true).write(true).open(out).ok()?;
+        // A guest that runs from it holds a lock: it keeps its image, and gets no other under way.
+        rustix::fs::fcntl_lock(&image, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()?;
+        let stamp = Stamp::read(&image)?;
+        // Half up to date it must not be found under its name.
+        let path = beside.with_extension("older");
+        std::fs::rename(out, &path).ok()?;
+        let path = TempPath::try_from_path(path).ok()?;
+        Some(Self { image, stamp, path })
+    }
+}
+
+fn finish(image: &File, draft: &File, layers: &[Placed], path: TempPath, out: &Path) -> Result<()> {
+    let flushing = MediaError::file("flushing", &path);
+    let permissions = draft.metadata().map(|meta| meta.permissions());
+    permissions
+        .and_then(|permissions| image.set_permissions(permissions))
+        .and_then(|()| image.sync_all())
+        .map_err(flushing)?;
+    Stamp::put(image, layers);
+    path.persist(out).map_err(|error| MediaError::file("renaming the finished image to", out)(error.error))
 }
 
 /// The index of the medium; every part that a manifest names must be at hand.
@@ -177,12 +237,10 @@ fn index(spec: &MediumSpec) -> Result<MediumIndex> {
     {
         return Err(absent(format!("the unattended host {name} on this medium")));
     }
-    Ok(MediumIndex {
-        format: 1,
-        site: spec.site.clone(),
-        hosts,
-        layers: layers.into_values().cloned().collect(),
-    })
+    // What changes seldom comes first, so that it keeps its place when something small changes.
+    let mut layers: Vec<LayerRef> = layers.into_values().cloned().collect();
+    layers.sort_by_key(|layer| layer.kind);
+    Ok(MediumIndex { format: 1, site: spec.site.clone(), hosts, layers })
 }
 
 /// What the medium's GUIDs follow from: everything that makes it another medium.
@@ -264,7 +322,7 @@ fn data_tree(spec: &MediumSpec, index: &MediumIndex) -> Result<DataTree> {
             .layers
             .get(&layer.sha256)
             .ok_or_else(|| MediaError::missing(format!("layer {}", layer.sha256), "build the host again"))?;
-        tree.hashed(path, from, &layer.sha256)?;
+        tree.layer(path, from, &layer.sha256)?;
     }
     Ok(tree)
 }

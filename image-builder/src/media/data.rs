@@ -1,17 +1,17 @@
-//! The data partition of a medium: ext4, made and filled by mke2fs in one go.
+//! The data partition of a medium: ext4 by mke2fs, with room made for the layers and filled later.
 //!
-//! The files reach mke2fs as a tar stream on its standard input, so owners, modes and times are
-//! what we say whoever builds, and a layer goes from the cache into the image without a copy in
-//! between (`mke2fs(8)`, `-d`; the tools root has libarchive for it).
+//! Small files reach mke2fs as a tar stream on its standard input, so owners, modes and times are
+//! what we say whoever builds (`mke2fs(8)`, `-d`; the tools root has libarchive for it). Layers are
+//! empty files at first; debugfs gives them their blocks without writing one, and says where those
+//! are. So the image's bookkeeping takes milliseconds, each layer is copied once and straight from
+//! the cache, and a layer that an older image already has in that place is not copied at all.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use landfall_disk::{Extent, MIB};
-use landfall_hosts::event::{Event, Progress, Task};
 use landfall_hosts::paths::DATA_LABEL;
-use sha2::{Digest, Sha256};
 
 use super::error::{MediaError, Result};
 use super::tool::{self, Tool};
@@ -24,69 +24,68 @@ const JOURNAL_MIB: u64 = 4;
 /// For superblocks, bitmaps, directories and the orphan file, beside one percent.
 const SLACK_BYTES: u64 = 12 * MIB;
 
-/// Where a file of the data partition comes from.
+/// A small file of the data partition.
 #[derive(Clone, Debug)]
-pub(crate) enum DataSource {
-    /// Bytes at hand.
-    Bytes(Vec<u8>),
-    /// A file whose content must have this sha256.
-    Hashed { path: PathBuf, sha256: String },
+struct SmallFile {
+    path: String,
+    mode: u32,
+    bytes: Vec<u8>,
 }
 
-/// One file of the data partition.
+/// A layer on the data partition, and its file in the cache.
 #[derive(Clone, Debug)]
-pub(crate) struct DataFile {
+pub(crate) struct LayerFile {
     /// Path with no leading slash.
     pub(crate) path: String,
-    /// Permission bits.
-    pub(crate) mode: u32,
-    /// Its bytes.
-    pub(crate) len: u64,
-    /// Where they come from.
-    pub(crate) source: DataSource,
+    /// Where its bytes come from.
+    pub(crate) from: PathBuf,
+    /// What they must hash to.
+    pub(crate) sha256: String,
+    /// How many they are.
+    pub(crate) len_bytes: u64,
 }
 
 /// What the filesystem is made of.
 #[derive(Debug, Default)]
 pub(crate) struct DataTree {
-    files: Vec<DataFile>,
+    small: Vec<SmallFile>,
+    layers: Vec<LayerFile>,
 }
 
 impl DataTree {
-    /// Adds bytes.
+    /// Adds a small file.
     pub(crate) fn bytes(&mut self, path: String, mode: u32, bytes: Vec<u8>) {
-        self.files.push(DataFile { path, mode, len: bytes.len() as u64, source: DataSource::Bytes(bytes) });
+        self.small.push(SmallFile { path, mode, bytes });
     }
 
-    /// Adds a file that is checked against its hash while it is copied.
-    pub(crate) fn hashed(&mut self, path: String, from: &Path, sha256: &str) -> Result<()> {
+    /// Adds a layer. The order is that of their blocks: those that change seldom come first.
+    pub(crate) fn layer(&mut self, path: String, from: &Path, sha256: &str) -> Result<()> {
         let meta = std::fs::metadata(from).map_err(MediaError::file("measuring", from))?;
-        self.files.push(DataFile {
+        self.layers.push(LayerFile {
             path,
-            mode: 0o644,
-            len: meta.len(),
-            source: DataSource::Hashed { path: from.to_owned(), sha256: sha256.to_owned() },
+            from: from.to_owned(),
+            sha256: sha256.to_owned(),
+            len_bytes: meta.len(),
         });
         Ok(())
     }
 
-    /// Bytes of all files.
-    pub(crate) fn content_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.len).sum()
-    }
-
     /// Bytes of a filesystem that holds the tree with little to spare.
     pub(crate) fn filesystem_bytes(&self) -> u64 {
-        let blocks: u64 = self.files.iter().map(|f| f.len.div_ceil(BLOCK_BYTES)).sum();
+        let small = self.small.iter().map(|file| file.bytes.len() as u64);
+        let layers = self.layers.iter().map(|layer| layer.len_bytes);
+        let blocks: u64 = small.chain(layers).map(|len| len.div_ceil(BLOCK_BYTES)).sum();
         let content = blocks * BLOCK_BYTES;
         (content + content / 100 + JOURNAL_MIB * MIB + SLACK_BYTES).next_multiple_of(MIB)
     }
 
-    fn folders(&self) -> std::collections::BTreeSet<&str> {
-        self.files
-            .iter()
-            .flat_map(|file| file.path.match_indices('/').filter_map(|(at, _)| file.path.get(..at)))
-            .collect()
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        let small = self.small.iter().map(|file| file.path.as_str());
+        small.chain(self.layers.iter().map(|layer| layer.path.as_str()))
+    }
+
+    fn folders(&self) -> BTreeSet<&str> {
+        self.paths().flat_map(|path| path.match_indices('/').filter_map(|(at, _)| path.get(..at))).collect()
     }
 }
 
@@ -103,14 +102,18 @@ pub(crate) struct DataTarget<'a> {
     pub(crate) epoch: u64,
 }
 
-/// Makes the filesystem and fills it.
-pub(crate) fn write_data(
-    tools: &Trees,
-    target: &DataTarget<'_>,
-    tree: &DataTree,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let inodes = tree.files.len() as u64 + tree.folders().len() as u64 + 64;
+/// A layer whose blocks are allotted and whose bytes are still to be written there.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    /// The layer.
+    pub(crate) layer: LayerFile,
+    /// Its blocks in the image, in the order of its bytes.
+    pub(crate) extents: Vec<Extent>,
+}
+
+/// Makes the filesystem with all small files in it, and the layers' blocks allotted.
+pub(crate) fn write_data(tools: &Trees, target: &DataTarget<'_>, tree: &DataTree) -> Result<Vec<Placed>> {
+    let inodes = tree.paths().count() + tree.folders().len() + 64;
     let [uuid, hash_seed] = &target.uuids;
     let extended = format!(
         "offset={},root_owner=0:0,hash_seed={hash_seed},nodiscard,lazy_itable_init=0,lazy_journal_init=0",
@@ -125,40 +128,25 @@ pub(crate) fn write_data(
         .args(["-U", uuid, "-E", &extended, "-d", "-"])
         .args([target.image])
         .args([(target.at.len_bytes / BLOCK_BYTES).to_string()])
-        .feed(|stdin| {
-            progress.event(Event::Begin {
-                task: Task::Write,
-                what: "the medium".to_owned(),
-                total: tree.content_bytes(),
-            });
-            let result = write_tar(stdin, tree, target.epoch, progress);
-            progress.event(Event::End { task: Task::Write });
-            result
-        })
+        .feed(|stdin| write_tar(stdin, tree, target.epoch))?;
+    super::place::place(tools, target, &tree.layers)
 }
 
-fn write_tar(out: &mut dyn Write, tree: &DataTree, epoch: u64, progress: &dyn Progress) -> Result<()> {
+fn write_tar(out: &mut dyn Write, tree: &DataTree, epoch: u64) -> Result<()> {
     let mut tar = tar::Builder::new(out);
     for folder in tree.folders() {
         let mut header = header(epoch, 0o755, 0);
         header.set_entry_type(tar::EntryType::Directory);
-        append(&mut tar, &mut header, &format!("{folder}/"), &mut io::empty())?;
+        append(&mut tar, &mut header, &format!("{folder}/"), &[])?;
     }
-    let mut files: Vec<&DataFile> = tree.files.iter().collect();
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    for file in files {
-        let mut header = header(epoch, file.mode, file.len);
-        match &file.source {
-            DataSource::Bytes(bytes) => {
-                append(&mut tar, &mut header, &file.path, &mut bytes.as_slice())?;
-            }
-            DataSource::Hashed { path, sha256 } => {
-                let input = File::open(path).map_err(MediaError::file("opening", path))?;
-                let mut input = Checked::new(input, progress);
-                append(&mut tar, &mut header, &file.path, &mut input)?;
-                input.verify(path, sha256)?;
-            }
-        }
+    for layer in &tree.layers {
+        append(&mut tar, &mut header(epoch, 0o644, 0), &layer.path, &[])?;
+    }
+    let mut small: Vec<&SmallFile> = tree.small.iter().collect();
+    small.sort_by(|a, b| a.path.cmp(&b.path));
+    for file in small {
+        let mut header = header(epoch, file.mode, file.bytes.len() as u64);
+        append(&mut tar, &mut header, &file.path, &file.bytes)?;
     }
     tar.finish().map_err(MediaError::io("ending the stream of the medium's files"))
 }
@@ -175,42 +163,10 @@ fn append<W: Write>(
     tar: &mut tar::Builder<W>,
     header: &mut tar::Header,
     path: &str,
-    input: &mut dyn Read,
+    bytes: &[u8],
 ) -> Result<()> {
-    tar.append_data(header, path, input).map_err(MediaError::io(format!("putting {path} on the medium")))
-}
-
-/// Hashes what is read through it and says how much that was.
-struct Checked<'a> {
-    input: File,
-    hash: Sha256,
-    progress: &'a dyn Progress,
-}
-
-impl<'a> Checked<'a> {
-    fn new(input: File, progress: &'a dyn Progress) -> Self {
-        Self { input, hash: Sha256::new(), progress }
-    }
-
-    fn verify(self, path: &Path, sha256: &str) -> Result<()> {
-        let found = hex(&self.hash.finalize());
-        if found == sha256 {
-            return Ok(());
-        }
-        Err(MediaError::bad(
-            path.display().to_string(),
-            format!("its sha256 is {found} and not {sha256}; remove it and build again"),
-        ))
-    }
-}
-
-impl Read for Checked<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buf)?;
-        self.hash.update(buf.get(..count).unwrap_or_default());
-        self.progress.event(Event::Advance { task: Task::Write, by: count as u64 });
-        Ok(count)
-    }
+    let mut input: &mut dyn io::Read = &mut &*bytes;
+    tar.append_data(header, path, &mut input).map_err(MediaError::io(format!("putting {path} on the medium")))
 }
 
 /// Lower-case hex.

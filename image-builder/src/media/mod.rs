@@ -8,12 +8,15 @@ mod cpio;
 mod data;
 mod elf;
 mod error;
+mod fill;
 mod initrd;
 mod kernel;
 mod menu;
 mod microcode;
 mod modules;
 mod personalise;
+mod place;
+mod stamp;
 mod tool;
 mod trees;
 

@@ -17,6 +17,7 @@ use landfall_hosts::paths::data;
 
 use super::data::BLOCK_BYTES;
 use super::error::{MediaError, Result};
+use super::stamp::Stamp;
 use super::tool::Tool;
 use super::trees::Trees;
 
@@ -49,6 +50,7 @@ pub fn personalise(image: &Path, tools: &Trees, personal: &Personal<'_>) -> Resu
         file.set_permissions(Permissions::from_mode(0o600))
             .map_err(MediaError::file("restricting", image))?;
     }
+    let stamp = Stamp::read(&file);
     let slots = Slots { tools, image, start_bytes: data_start(&mut file, image)? };
     let text = toml::to_string(personal.unattended)
         .map_err(|error| MediaError::bad("the unattended mark", error.to_string()))?;
@@ -64,7 +66,11 @@ pub fn personalise(image: &Path, tools: &Trees, personal: &Personal<'_>) -> Resu
             slots.put(&mut file, &path, bytes, IDENTITY_SIZE)?;
         }
     }
-    file.sync_all().map_err(MediaError::file("flushing", image))
+    file.sync_all().map_err(MediaError::file("flushing", image))?;
+    if let Some(stamp) = stamp {
+        stamp.renew(&file);
+    }
+    Ok(())
 }
 
 fn data_start(file: &mut File, image: &Path) -> Result<u64> {

@@ -15,6 +15,12 @@ impl Disk for File {
     }
 }
 
+impl Disk for &File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
 impl Disk for Cursor<Vec<u8>> {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
