@@ -46,6 +46,7 @@ impl Site {
         let site = Self::open(folder);
         let example = tools::workspace().join("hosts/example");
         run(Command::new("cp").arg("-r").arg(&example).arg(&site.folder))?;
+        site.leave_other_hosts_out()?;
         let admin = site.make_admin()?;
         site.edit("site.toml", |table| {
             table.insert(
@@ -158,6 +159,17 @@ impl Site {
             .map_err(|error| Error::Unexpected(format!("reading {}: {error}", path.display())))?;
         let secrets = table.get("secrets").and_then(Value::as_table);
         Ok(secrets.into_iter().flatten().map(|(name, _)| name.clone()).collect())
+    }
+
+    /// A lock covers every host of a site: without this a run would resolve desktops that it does not build.
+    fn leave_other_hosts_out(&self) -> Result<()> {
+        let folder = self.folder.join("hosts");
+        for entry in std::fs::read_dir(&folder).doing("listing", &folder)?.flatten() {
+            if entry.path().file_stem().is_some_and(|name| name != HOST) {
+                std::fs::remove_file(entry.path()).doing("removing", &entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn make_admin(&self) -> Result<String> {
