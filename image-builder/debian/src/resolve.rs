@@ -12,6 +12,7 @@ use crate::archive::Archive;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::solver::{Answer, LocalPackage, Pin, Question, Solver};
+use crate::store::SINGLE;
 use crate::tools::Tools;
 use landfall_hosts::lock::{Lock, LockedLayer, LockedPackage, PackageKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,10 +64,36 @@ pub struct Resolver<'a> {
     pub tools: &'a Tools,
     /// Where packages are kept that a mirror may have dropped.
     pub cache: &'a Cache,
-    /// The site's pins.
-    pub pins: &'a [Pin],
-    /// The site's single `.deb`s.
+    /// The site's policy.
+    pub policy: &'a Policy,
+    /// The single `.deb`s of the policy, read.
     pub singles: Vec<LocalPackage>,
+}
+
+/// What a site says of versions, beside the names that layers ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Pins.
+    pub pins: Vec<Pin>,
+    /// Single `.deb`s: package → sha256.
+    pub singles: BTreeMap<String, String>,
+}
+
+impl Policy {
+    /// The pins that a layer heeds. The first layer is shared by hosts whose pins may differ, so
+    /// it heeds only those of packages that it asks for by name.
+    fn pins_of(&self, request: &LayerRequest) -> Vec<Pin> {
+        let named = |pin: &&Pin| {
+            request.parent.is_some() || pin.package.split(':').next().is_some_and(|name| request.names(name))
+        };
+        self.pins.iter().filter(named).cloned().collect()
+    }
+}
+
+impl LayerRequest {
+    fn names(&self, name: &str) -> bool {
+        self.packages.iter().any(|text| Want::parse(text).is_some_and(|want| want.name == name))
+    }
 }
 
 /// One layer under way.
@@ -81,25 +108,28 @@ struct Job<'a> {
 
 /// Whether the lock has these layers as they are asked for now, so that nothing needs resolving.
 #[must_use]
-pub fn is_complete(lock: &Lock, requests: &[LayerRequest], pins: &[Pin]) -> bool {
-    requests
-        .iter()
-        .all(|request| lock.layers.get(&request.name).is_some_and(|layer| stands(lock, layer, request, pins)))
+pub fn is_complete(lock: &Lock, requests: &[LayerRequest], policy: &Policy) -> bool {
+    requests.iter().all(|request| {
+        lock.layers.get(&request.name).is_some_and(|layer| stands(lock, layer, request, policy))
+    })
 }
 
 /// Whether a layer is what is asked for now, above what is below it now.
-fn stands(lock: &Lock, layer: &LockedLayer, request: &LayerRequest, pins: &[Pin]) -> bool {
+fn stands(lock: &Lock, layer: &LockedLayer, request: &LayerRequest, policy: &Policy) -> bool {
     layer.parent == request.parent
-        && layer.wants == asked(request, pins)
+        && layer.wants == asked(request, policy)
         && lock.below(request.parent.as_deref()).is_ok_and(|below| below == layer.below)
 }
 
 /// What a layer asks for, as the lock keeps it: a change of any of it means to resolve again.
-fn asked(request: &LayerRequest, pins: &[Pin]) -> BTreeSet<String> {
+fn asked(request: &LayerRequest, policy: &Policy) -> BTreeSet<String> {
     let packages = request.packages.iter().cloned();
     let recommends = request.recommends_of.iter().map(|name| format!("recommends of {name}"));
-    let pins = pins.iter().map(|pin| format!("pin {}: {} at {}", pin.package, pin.what, pin.priority));
-    packages.chain(recommends).chain(pins).collect()
+    let pins = policy.pins_of(request).into_iter();
+    let pins = pins.map(|pin| format!("pin {}: {} at {}", pin.package, pin.what, pin.priority));
+    let singles = policy.singles.iter().filter(|(name, _)| request.names(name));
+    let singles = singles.map(|(name, sha256)| format!("deb {name}: {sha256}"));
+    packages.chain(recommends).chain(pins).chain(singles).collect()
 }
 
 impl Resolver<'_> {
@@ -121,7 +151,7 @@ impl Resolver<'_> {
             let before = lock.layers.get(&request.name).cloned();
             let stays = before
                 .as_ref()
-                .is_some_and(|layer| stands(lock, layer, request, self.pins) && !touches(scope, layer));
+                .is_some_and(|layer| stands(lock, layer, request, self.policy) && !touches(scope, layer));
             if stays {
                 continue;
             }
@@ -134,7 +164,7 @@ impl Resolver<'_> {
             }
             let after = LockedLayer {
                 below: lock.below(request.parent.as_deref())?,
-                wants: asked(request, self.pins),
+                wants: asked(request, self.policy),
                 ..self.layer(lock, &job, scope)?
             };
             let moved = differences(&request.name, before.as_ref(), &after);
@@ -155,7 +185,8 @@ impl Resolver<'_> {
                 || key.name == crate::initramfs::NAME
                 || locked.is_some_and(|package| self.cache.deb(&package.sha256).exists())
         };
-        let held = layer.packages.iter().filter(|key| holds(scope, key));
+        let single = |key: &PackageKey| lock.packages.get(key).is_some_and(|locked| locked.origin == SINGLE);
+        let held = layer.packages.iter().filter(|key| holds(scope, key) && !single(key));
         let (held, gone): (Vec<_>, Vec<_>) = held.cloned().partition(here);
         if gone.is_empty() || *scope != UpdateScope::Nothing {
             return Ok(held);
@@ -202,12 +233,15 @@ impl Resolver<'_> {
                 local.push(local::from_cache(lock, key, self.cache)?);
             }
         }
+        let singles = self.singles.iter().filter_map(|single| single.locked.as_ref()).map(|(key, _)| key);
+        // Whoever names one file means that file, whatever an archive has.
+        let held = held.iter().chain(singles).collect();
         job.solver.solve(&Question {
             layer: &job.request.name,
             status: local::status(lock, &job.parents, self.archive, self.cache)?,
             install,
-            held: held.iter().collect(),
-            pins: self.pins,
+            held,
+            pins: self.policy.pins_of(job.request),
             local: &local,
         })
     }

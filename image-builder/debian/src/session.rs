@@ -10,7 +10,7 @@ use crate::clock::UnixSeconds;
 use crate::error::{Error, Result};
 use crate::fetch::{Download, Fetcher};
 use crate::mirrors::{self, Mirrors};
-use crate::resolve::{Change, LayerRequest, Resolver, UpdateScope, Want, is_complete};
+use crate::resolve::{Change, LayerRequest, Policy, Resolver, UpdateScope, Want, is_complete};
 use crate::solver::{LocalPackage, Pin};
 use crate::store::{Origins, SINGLE, Store};
 use crate::tools::{self, Tools};
@@ -94,9 +94,9 @@ impl<'a> Session<'a> {
     /// Whether the lock says all that these layers need, so that nothing must be resolved.
     ///
     /// # Errors
-    /// If the site's pins make no sense.
+    /// If the site's pins or single packages make no sense.
     pub fn is_complete(&self, lock: &Lock, requests: &[LayerRequest]) -> Result<bool> {
-        let layers = is_complete(lock, requests, &self.pins()?);
+        let layers = is_complete(lock, requests, &self.policy()?);
         Ok(layers && lock.suite == self.sources.suite && tools::is_complete(lock))
     }
 
@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
                 ..Lock::default()
             };
         }
-        let pins = self.pins()?;
+        let policy = self.policy()?;
         let archive = self.open(lock, requests, refresh)?;
         if !tools::is_complete(lock) || tools::touches(lock, scope) {
             let chosen = tools::choose(&archive)?;
@@ -132,7 +132,7 @@ impl<'a> Session<'a> {
             archive: &archive,
             tools: &tools,
             cache: &self.cache,
-            pins: &pins,
+            policy: &policy,
             singles: self.singles()?,
         };
         let changes = resolver.resolve(lock, requests, scope)?;
@@ -185,12 +185,6 @@ impl<'a> Session<'a> {
     fn singles(&self) -> Result<Vec<LocalPackage>> {
         let mut singles = Vec::new();
         for (name, single) in &self.sources.debs {
-            if !hash::is_sha256(&single.sha256) {
-                return Err(Error::parse(
-                    format!("[debs.{name}]"),
-                    "its sha256 is not 64 lower-case hex digits; `sha256sum FILE` prints it",
-                ));
-            }
             let to = self.cache.deb(&single.sha256);
             if !to.exists() || hash::sha256_file(&to)? != single.sha256 {
                 let download = Download {
@@ -201,13 +195,35 @@ impl<'a> Session<'a> {
                 };
                 self.fetcher.all(name, &[download], self.progress)?;
             }
-            singles.push(LocalPackage::from_deb(&to, SINGLE, name, &single.sha256)?);
+            let package = LocalPackage::from_deb(&to, SINGLE, name, &single.sha256)?;
+            if let Some((key, _)) = &package.locked
+                && key.name != *name
+            {
+                return Err(Error::parse(
+                    format!("[debs.{name}]"),
+                    format!("the file is the package {0}; name the table [debs.{0}]", key.name),
+                ));
+            }
+            singles.push(package);
         }
         Ok(singles)
     }
 
-    fn pins(&self) -> Result<Vec<Pin>> {
-        self.sources.pin.iter().map(|(package, value)| pin(package, value)).collect()
+    fn policy(&self) -> Result<Policy> {
+        let mut policy = Policy::default();
+        for (package, value) in &self.sources.pin {
+            policy.pins.push(pin(package, value)?);
+        }
+        for (name, single) in &self.sources.debs {
+            if !hash::is_sha256(&single.sha256) {
+                return Err(Error::parse(
+                    format!("[debs.{name}]"),
+                    "its sha256 is not 64 lower-case hex digits; `sha256sum FILE` prints it",
+                ));
+            }
+            policy.singles.insert(name.clone(), single.sha256.clone());
+        }
+        Ok(policy)
     }
 }
 

@@ -51,7 +51,7 @@ pub struct Question<'a> {
     /// Versions that must stay.
     pub held: Vec<&'a PackageKey>,
     /// The site's pins.
-    pub pins: &'a [Pin],
+    pub pins: Vec<Pin>,
     /// Packages that no archive has.
     pub local: &'a [LocalPackage],
 }

@@ -67,7 +67,7 @@ impl Case {
     }
 
     fn resolve(&mut self, requests: &[LayerRequest], scope: &UpdateScope) -> Option<Result<Vec<Change>>> {
-        self.resolve_with(requests, scope, &[])
+        self.resolve_with(requests, scope, &Policy::default())
     }
 
     /// None where there is no apt.
@@ -75,12 +75,12 @@ impl Case {
         &mut self,
         requests: &[LayerRequest],
         scope: &UpdateScope,
-        pins: &[Pin],
+        policy: &Policy,
     ) -> Option<Result<Vec<Change>>> {
         let tools = tools()?;
         let cache = Cache::new(self.folder.path());
         let resolver =
-            Resolver { archive: &self.archive, tools: &tools, cache: &cache, pins, singles: Vec::new() };
+            Resolver { archive: &self.archive, tools: &tools, cache: &cache, policy, singles: Vec::new() };
         Some(resolver.resolve(&mut self.lock, requests, scope))
     }
 
@@ -130,7 +130,7 @@ fn a_chain_adds_only_what_is_new() {
     assert_eq!(changes.expect("resolved").len(), 4);
     assert_eq!(case.layer("base"), ["landfall-initramfs:all=1", "libc:amd64=1"]);
     assert_eq!(case.layer("vm"), ["editor:amd64=1", "libui:amd64=1"]);
-    assert!(is_complete(&case.lock, &requests, &[]));
+    assert!(is_complete(&case.lock, &requests, &Policy::default()));
     // Asked again, nothing moves; and what was written reads back.
     assert!(case.resolve(&requests, NOTHING).expect("apt").expect("resolved").is_empty());
     case.lock.suites.clear();
@@ -266,12 +266,16 @@ fn what_cannot_stand_beside_is_removed_and_pins_are_heard() {
         ],
     )]);
     let requests = [request("base", None, &["small-clock"]), request("vm", Some("base"), &["big-clock"])];
-    let pins = [Pin { package: "big-clock".into(), what: "version 1".into(), priority: 990 }];
-    let Some(changes) = case.resolve_with(&requests, NOTHING, &pins) else { return };
+    let pins = vec![Pin { package: "big-clock".into(), what: "version 1".into(), priority: 990 }];
+    let policy = Policy { pins, ..Policy::default() };
+    let Some(changes) = case.resolve_with(&requests, NOTHING, &policy) else { return };
     changes.expect("resolved");
     assert_eq!(case.layer("vm"), ["big-clock:amd64=1"]);
     assert_eq!(case.lock.layers["vm"].removes, ["small-clock:amd64".to_owned()].into());
-    assert!(!is_complete(&case.lock, &requests, &[]), "without the pin it must be resolved again");
+    assert!(
+        !is_complete(&case.lock, &requests, &Policy::default()),
+        "without the pin it must be resolved again"
+    );
 }
 
 #[test]
@@ -301,4 +305,27 @@ fn what_does_not_go_together_is_told_in_apts_words() {
     let words = result.expect_err("unsolvable").to_string();
     assert!(words.contains("packages of vm") && words.contains("absent"), "{words}");
     assert!(case.resolve(&[request("vm", None, &["aa", "bb"])], NOTHING).expect("apt").is_err());
+}
+
+#[test]
+fn the_shared_layer_heeds_only_pins_of_what_it_names() {
+    let pin = |package: &str| Pin { package: package.into(), what: "version 1".into(), priority: 990 };
+    let policy = Policy { pins: vec![pin("kernel"), pin("editor")], ..Policy::default() };
+    let names = |request: &LayerRequest| -> Vec<String> {
+        policy.pins_of(request).into_iter().map(|pin| pin.package).collect()
+    };
+    assert_eq!(names(&request("base", None, &["?essential", "kernel"])), ["kernel"]);
+    assert_eq!(names(&request("vm", Some("base"), &["git"])), ["kernel", "editor"]);
+}
+
+#[test]
+fn a_single_package_counts_only_where_it_is_named() {
+    let single = |sha256: &str| Policy {
+        singles: [("tool".to_owned(), sha256.to_owned())].into(),
+        ..Policy::default()
+    };
+    let with = request("vm", Some("base"), &["tool"]);
+    assert_ne!(asked(&with, &single("a")), asked(&with, &single("b")));
+    let without = request("vm", Some("base"), &["git"]);
+    assert_eq!(asked(&without, &single("a")), asked(&without, &single("b")));
 }

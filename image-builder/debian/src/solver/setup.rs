@@ -147,7 +147,7 @@ fn preferences(archive: &Archive, question: &Question<'_>) -> String {
         let pin = Pin { package: name, what: format!("version {}", key.version), priority: HELD_PRIORITY };
         stanza(&mut out, &pin);
     }
-    for pin in question.pins {
+    for pin in &question.pins {
         stanza(&mut out, pin);
     }
     for suite in &archive.suites {
