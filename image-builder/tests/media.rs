@@ -26,7 +26,7 @@ fn tools() -> Option<Trees> {
         let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
         let entries = std::fs::read_dir(cache.join("landfall/tools")).ok()?;
         entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter_map(|entry| entry.ok().map(|entry| entry.path().join("root")))
             .filter(|path| path.join("usr/sbin/mke2fs").exists())
             .max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok())
     });

@@ -9,7 +9,7 @@ use landfall_layers::BuiltLayer;
 use std::path::{Path, PathBuf};
 
 /// Grows when an initrd of the same parts comes out otherwise, so that an old one is not reused.
-const INITRD_RECIPE: u32 = 1;
+const INITRD_RECIPE: u32 = 2;
 
 /// The boot files of one host.
 pub struct BootFiles {

@@ -20,8 +20,9 @@ const FILES: [(&str, &str); 1] = [("etc/mke2fs.conf", "e2fsprogs")];
 pub(crate) const BIN: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 /// Where libraries may stand in a Debian root (`ld.so(8)` with Debian's multiarch folder first).
 pub(crate) const LIB: [&str; 4] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib", "lib"];
-/// Compression level: measured at 19, half the time of 22 for 1 % more bytes.
-const ZSTD_LEVEL: i32 = 19;
+/// Compression level, measured on the whole initrd: a twentieth of level 19's time for 13 % more bytes,
+/// and no slower to unpack.
+const ZSTD_LEVEL: i32 = 9;
 
 /// What an initrd is made from.
 #[derive(Debug)]
