@@ -5,7 +5,7 @@ use super::effects::{self, Decided};
 use super::hash::From;
 use super::hosts::{self, Chosen};
 use super::medium::{self, Medium, Released};
-use super::plan::{Ask, Plan, Seen, plan};
+use super::plan::{Ask, Plan, Seen, firmware, plan};
 use super::progress::Bar;
 use super::refusal::{Refusal, Stop};
 use super::{identity, prompt, report, unattended, verify};
@@ -80,25 +80,27 @@ impl<'a> Attempt<'a> {
     pub fn run(&mut self) -> Result<Finished, Stop> {
         let context = self.context;
         self.machine = machine::probe(&context.roots);
-        let medium = medium::find(context).map_err(|error| {
-            Refusal::new(
-                "no-medium",
-                error.chain(),
-                "plug the medium into another port, or write it again; then try again",
-            )
-        })?;
+        let medium = find(context)?;
         self.medium_esp = Some(medium.esp.clone());
         self.bare_identity = unattended::has_bare_identity(&medium.folder);
         let mark = unattended::read(&medium.folder)?;
-        let id = self.install_id(mark.as_ref())?;
+        let mut id = self.install_id(mark.as_ref())?;
         self.timed_probe(&medium);
-        if let Some(mark) = mark.as_ref().filter(|mark| self.has_installed(mark)) {
-            return Err(self.already_done(medium, mark));
-        }
+        let used = mark.as_ref().is_some_and(|mark| self.has_installed(mark));
+        let (medium, mark) = match (mark, used) {
+            (Some(mark), true) => {
+                let medium = self.spent(medium, &mark)?;
+                // A person who chose an entry by hand installs again, as another installation.
+                id = self.install_id(None)?;
+                (medium, None)
+            }
+            (mark, _) => (medium, mark),
+        };
         let chosen = self.host(&medium, mark.as_ref())?;
         let plan = self.plan(&chosen)?;
         self.target = Some(plan.disk.path.to_string_lossy().into_owned());
         self.verify(&medium, &chosen)?;
+        firmware(&self.machine.firmware)?;
         let identity = identity::take(context, &medium.folder, &chosen.manifest.host)?;
         self.confirm(&chosen, &plan)?;
         let seed = self.seed(&chosen)?;
@@ -130,19 +132,24 @@ impl<'a> Attempt<'a> {
         unattended::is_done(mark) || self.seen.iter().any(finished)
     }
 
-    /// Finishes what a power cut may have left undone on the medium, and nothing else.
-    fn already_done(&mut self, medium: Medium, mark: &Unattended) -> Stop {
-        let host = mark.host.clone().unwrap_or_else(|| "a machine".into());
-        let finished = medium.release().and_then(|released| spend(self.context, &released, mark));
+    /// Finishes what a power cut may have left undone on a medium that has installed. By itself
+    /// such a medium does nothing more; a person who chose an entry gets it back.
+    fn spent(&mut self, medium: Medium, mark: &Unattended) -> Result<Medium, Stop> {
+        let context = self.context;
+        let finished = medium.release().and_then(|released| spend(context, &released, mark));
         match finished {
             Ok(()) => self.bare_identity = false,
-            Err(error) => self.context.consoles.say(format!(
+            Err(error) => context.consoles.say(format!(
                 "Warning: the medium could not be cleaned: {}. It may still hold the machine's identity; \
                  flash it again or destroy it.",
                 error.chain()
             )),
         }
-        Stop::AlreadyDone { host }
+        if context.cmdline.unattended() {
+            let host = mark.host.clone().unwrap_or_else(|| "a machine".into());
+            return Err(Stop::AlreadyDone { host });
+        }
+        Ok(find(context)?)
     }
 
     fn host(&mut self, medium: &Medium, mark: Option<&Unattended>) -> Result<Chosen, Stop> {
@@ -180,7 +187,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn plan(&self, chosen: &Chosen) -> Result<Plan, Stop> {
-        let ask = Ask { manifest: &chosen.manifest, seen: &self.seen, firmware: &self.machine.firmware };
+        let ask = Ask { manifest: &chosen.manifest, seen: &self.seen };
         let plan = plan(&ask)?;
         let consoles = &self.context.consoles;
         consoles.say(format!("Target: {}; it holds {}.", plan.disk.line(), plan.content.words()));
@@ -329,6 +336,16 @@ impl<'a> Attempt<'a> {
             log: self.context.consoles.lines(),
         }
     }
+}
+
+fn find(context: &Context) -> Result<Medium, Refusal> {
+    medium::find(context).map_err(|error| {
+        Refusal::new(
+            "no-medium",
+            error.chain(),
+            "plug the medium into another port, or write it again; then try again",
+        )
+    })
 }
 
 /// The medium's last duty: marked done, identities overwritten, and a menu in place of a default.

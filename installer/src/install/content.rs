@@ -8,10 +8,12 @@ use serde::Serialize;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// Both ends of a disk, where every known format has its marks.
-const EDGE_BYTES: u64 = 1 << 20;
+/// The start of a disk, where every known format has its marks and where writing begins.
+const START_BYTES: u64 = 128 << 20;
+/// Its end: backup tables, array members.
+const END_BYTES: u64 = 16 << 20;
 /// Places in between that are looked at: data without any mark must not pass for nothing.
-const SAMPLES: u64 = 64;
+const SAMPLES: u64 = 512;
 const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// What was found.
@@ -124,9 +126,8 @@ fn is_blank(disk: &Disk) -> Result<bool> {
 /// Whether both ends and samples between them are all zeroes, or all ones as erased flash is.
 pub(crate) fn blank(file: &impl FileExt, size: u64) -> std::io::Result<bool> {
     let mut buffer = vec![0u8; SAMPLE_BYTES];
-    let edge = EDGE_BYTES.min(size);
-    let mut places: Vec<u64> = (0..edge).step_by(SAMPLE_BYTES).collect();
-    places.extend((size - edge..size).step_by(SAMPLE_BYTES));
+    let mut places: Vec<u64> = (0..START_BYTES.min(size)).step_by(SAMPLE_BYTES).collect();
+    places.extend((size.saturating_sub(END_BYTES)..size).step_by(SAMPLE_BYTES));
     places.extend((1..SAMPLES).map(|n| size / SAMPLES * n));
     for place in places {
         let length = usize::try_from(size - place).unwrap_or(usize::MAX).min(SAMPLE_BYTES);
@@ -150,16 +151,17 @@ mod tests {
     #[test]
     fn blank_means_blank() {
         let mut file = tempfile::tempfile().unwrap();
-        file.set_len(64 << 20).unwrap();
-        assert!(blank(&file, 64 << 20).unwrap());
+        let size = 1 << 30;
+        file.set_len(size).unwrap();
+        assert!(blank(&file, size).unwrap());
         file.write_all(b"x").unwrap();
-        assert!(!blank(&file, 64 << 20).unwrap());
+        assert!(!blank(&file, size).unwrap());
         file.write_all_at(&[0], 0).unwrap();
-        file.write_all_at(b"x", (64 << 20) - 1).unwrap();
-        assert!(!blank(&file, 64 << 20).unwrap());
-        file.write_all_at(&[0], (64 << 20) - 1).unwrap();
-        file.write_all_at(&[7; 70_000], 32 << 20).unwrap();
-        assert!(!blank(&file, 64 << 20).unwrap());
+        file.write_all_at(b"x", size - 1).unwrap();
+        assert!(!blank(&file, size).unwrap());
+        file.write_all_at(&[0], size - 1).unwrap();
+        file.write_all_at(&[7; 70_000], size / 2).unwrap();
+        assert!(!blank(&file, size).unwrap());
         assert!(blank(&tempfile::tempfile().unwrap(), 0).unwrap());
     }
 }

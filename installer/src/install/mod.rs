@@ -20,7 +20,7 @@ mod unattended;
 mod verify;
 
 pub use content::Content;
-pub use plan::{Ask, Plan, Seen, plan};
+pub use plan::{Ask, Plan, Seen, firmware, plan};
 pub use refusal::{Refusal, Stop};
 
 use crate::context::Context;

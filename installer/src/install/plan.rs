@@ -35,8 +35,6 @@ pub struct Ask<'a> {
     pub manifest: &'a Manifest,
     /// Every disk of the machine.
     pub seen: &'a [Seen],
-    /// The machine's firmware: `uefi` or `bios`.
-    pub firmware: &'a str,
 }
 
 /// What will be written where.
@@ -54,18 +52,24 @@ pub struct Plan {
 
 /// Plans the installation.
 pub fn plan(ask: &Ask<'_>) -> Result<Plan, Refusal> {
-    if ask.firmware != "uefi" {
-        return Err(Refusal::new(
-            "firmware-not-supported",
-            "this machine was started in BIOS mode, and this version of Landfall installs on UEFI only",
-            "switch the firmware to UEFI (often called CSM: off) and start the medium again",
-        ));
-    }
     let target = choose(ask)?;
     let layer_bytes = ask.manifest.layers.iter().fold(0u64, |sum, layer| sum.saturating_add(layer.size));
     let layout = fit(&target.disk, layer_bytes)?;
     may_write(target, ask.manifest.install.existing)?;
     Ok(Plan { disk: target.disk.clone(), content: target.content.clone(), layout, layer_bytes })
+}
+
+/// Refuses a machine that could not start what would be installed. Asked last, for whoever mends
+/// the rest first can use a BIOS machine to do so.
+pub fn firmware(kind: &str) -> Result<(), Refusal> {
+    if kind == "uefi" {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "firmware-not-supported",
+        "this machine was started in BIOS mode, and this version of Landfall installs on UEFI only",
+        "switch the firmware to UEFI (often called CSM: off) and start the medium again",
+    ))
 }
 
 /// Exactly one disk that can be written must match the rule.
@@ -115,8 +119,7 @@ fn none_matches(ask: &Ask<'_>, can: &[&Seen], because: &[Vec<String>]) -> Refusa
             "take off its write protection, or name another disk in the site",
         );
     }
-    let medium = ask.seen.iter().find(|seen| seen.is_medium);
-    if let Some(medium) = medium.filter(|medium| can.is_empty() || matches(medium)) {
+    if let Some(medium) = ask.seen.iter().filter(|seen| seen.is_medium).find(matches) {
         return Refusal::new(
             "only-the-medium",
             format!("the only disk for {host} is the medium itself: {}", medium.disk.line()),

@@ -49,7 +49,7 @@ fn manifest(rule: &str, existing: Existing) -> Manifest {
 }
 
 fn slug(manifest: &Manifest, seen: &[Seen]) -> Result<String, &'static str> {
-    let ask = Ask { manifest, seen, firmware: "uefi" };
+    let ask = Ask { manifest, seen };
     plan(&ask).map(|plan| plan.disk.name).map_err(|refusal| {
         assert!(!refusal.message.is_empty() && !refusal.remedy.is_empty());
         refusal.slug
@@ -83,6 +83,8 @@ fn the_medium_is_never_the_target() {
     assert_eq!(slug(&usb, &[medium(), disk("sda", 20, "sata")]), Err("only-the-medium"));
     assert_eq!(slug(&usb, &[medium(), disk("sdb", 20, "usb")]), Ok("sdb".into()));
     assert_eq!(slug(&any, &[]), Err("no-disk-matches"));
+    let nvme = manifest("transport = 'nvme'", Existing::Wipe);
+    assert_eq!(slug(&nvme, &[medium()]), Err("no-disk-matches"));
 }
 
 #[test]
@@ -145,8 +147,6 @@ fn sizes() {
 
 #[test]
 fn a_bios_machine_is_refused() {
-    let wipe = manifest("transport = 'virtio'", Existing::Wipe);
-    let seen = [disk("vda", 20, "virtio")];
-    let ask = Ask { manifest: &wipe, seen: &seen, firmware: "bios" };
-    assert_eq!(plan(&ask).unwrap_err().slug, "firmware-not-supported");
+    assert_eq!(firmware("bios").unwrap_err().slug, "firmware-not-supported");
+    assert_eq!(firmware("uefi"), Ok(()));
 }
