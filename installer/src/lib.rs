@@ -22,3 +22,4 @@ pub mod table;
 pub mod tools;
 pub mod tree;
 pub mod uevent;
+pub mod watchdog;

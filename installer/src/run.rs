@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::modules::{Loader, hotplug::Hotplug};
 use crate::roots::Roots;
+use crate::watchdog::Watchdog;
 use crate::{ending, install, mounts, stage1};
 
 /// What a mount will ask the kernel for: it cannot ask for modules itself, having no modprobe.
@@ -27,12 +28,16 @@ pub fn pid1() {
         consoles.say(format!("Landfall: {}", error.chain()));
     }
     let context = start(roots, consoles, &text);
+    let watchdog = Watchdog::arm(&context.roots);
     let mode = context.cmdline.mode();
     context.consoles.sentinel("STAGE1", &[("mode", mode.word())]);
     match mode {
-        Mode::Install => install::run(&context),
-        Mode::Try => stage1::run_try(&context),
-        Mode::Boot => stage1::run_boot(&context),
+        Mode::Install => {
+            quiet_kernel(&context.roots);
+            install::run(&context);
+        }
+        Mode::Try => stage1::run_try(&context, watchdog),
+        Mode::Boot => stage1::run_boot(&context, watchdog),
     }
 }
 
@@ -46,6 +51,11 @@ fn start(roots: Roots, consoles: Consoles, cmdline_text: &str) -> Context {
         note(&consoles, mounts::efivars(&roots));
     }
     Context { roots, cmdline: Cmdline::parse(cmdline_text), consoles, hotplug }
+}
+
+/// Only errors of the kernel come between the lines of an installation; the rest is in its log.
+fn quiet_kernel(roots: &Roots) {
+    let _ = std::fs::write(roots.proc.join("sys/kernel/printk"), "4\n");
 }
 
 fn note(consoles: &Consoles, result: Result<()>) {

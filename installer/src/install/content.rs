@@ -126,6 +126,7 @@ fn is_blank(disk: &Disk) -> Result<bool> {
 /// Whether both ends and samples between them are all zeroes, or all ones as erased flash is.
 pub(crate) fn blank(file: &impl FileExt, size: u64) -> std::io::Result<bool> {
     let mut buffer = vec![0u8; SAMPLE_BYTES];
+    let (zeroes, ones) = (vec![0u8; SAMPLE_BYTES], vec![0xffu8; SAMPLE_BYTES]);
     let mut places: Vec<u64> = (0..START_BYTES.min(size)).step_by(SAMPLE_BYTES).collect();
     places.extend((size.saturating_sub(END_BYTES)..size).step_by(SAMPLE_BYTES));
     places.extend((1..SAMPLES).map(|n| size / SAMPLES * n));
@@ -135,8 +136,7 @@ pub(crate) fn blank(file: &impl FileExt, size: u64) -> std::io::Result<bool> {
             continue;
         };
         file.read_exact_at(part, place)?;
-        let first = part.first().copied().unwrap_or(0);
-        if !matches!(first, 0 | 0xff) || part.iter().any(|byte| *byte != first) {
+        if ![&zeroes, &ones].iter().any(|empty| empty.get(..length) == Some(&*part)) {
             return Ok(false);
         }
     }

@@ -15,6 +15,7 @@ mod var;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::watchdog::Watchdog;
 use landfall_hosts::machine::Machine;
 use landfall_hosts::paths::machine;
 use std::path::{Path, PathBuf};
@@ -26,14 +27,14 @@ pub use trial::run_try;
 const SYSROOT: &str = "/sysroot";
 
 /// Starts the generation that the command line names. Ends in user space, or in words.
-pub fn run_boot(context: &Context) {
-    match boot(context) {
+pub fn run_boot(context: &Context, watchdog: Option<Watchdog>) {
+    match boot(context, watchdog) {
         Ok(never) => match never {},
         Err(error) => rescue::give_up(context, &error),
     }
 }
 
-fn boot(context: &Context) -> Result<std::convert::Infallible> {
+fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::Infallible> {
     let roots = &context.roots;
     let found = data::find(context)?;
     let folder = data::mount(context, &found)?;
@@ -53,7 +54,15 @@ fn boot(context: &Context) -> Result<std::convert::Infallible> {
     let esp = units::write(context, &found)?;
     boot_info::write(context, &found, number, esp)?;
     context.consoles.say(format!("Starting {} (generation {number}).", manifest.host));
+    hand_over(watchdog);
     switch::into(roots, &root)
+}
+
+/// User space arms the watchdog again if the host wants it.
+fn hand_over(watchdog: Option<Watchdog>) {
+    if let Some(watchdog) = watchdog {
+        watchdog.disarm();
+    }
 }
 
 /// What the host layer says; a host without it has only defaults.

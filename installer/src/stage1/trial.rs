@@ -7,14 +7,15 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::install::{hosts, medium};
 use crate::mounts::{self, Kind, Mount};
+use crate::watchdog::Watchdog;
 use crate::{ending, tree};
 use landfall_hosts::machine::BootInfo;
 use rustix::mount::MountFlags;
 use std::path::{Path, PathBuf};
 
 /// Starts the host. Ends in user space, or in words.
-pub fn run_try(context: &Context) {
-    let result = start(context);
+pub fn run_try(context: &Context, watchdog: Option<Watchdog>) {
+    let result = start(context, watchdog);
     let consoles = &context.consoles;
     match result {
         Ok(never) => match never {},
@@ -27,7 +28,7 @@ pub fn run_try(context: &Context) {
     }
 }
 
-fn start(context: &Context) -> Result<std::convert::Infallible> {
+fn start(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::Infallible> {
     let roots = &context.roots;
     let medium = medium::find(context)?;
     let chosen = hosts::named_or_only(context, &medium)?;
@@ -46,6 +47,7 @@ fn start(context: &Context) -> Result<std::convert::Infallible> {
     autologin(context)?;
     boot_info::put(context, &BootInfo { format: 1, mode: "try".into(), ..BootInfo::default() })?;
     context.consoles.say(format!("Trying {}: nothing is written to any disk.", chosen.manifest.host));
+    super::hand_over(watchdog);
     switch::into(roots, &root)
 }
 
