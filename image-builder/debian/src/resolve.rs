@@ -91,6 +91,10 @@ impl Policy {
 }
 
 impl LayerRequest {
+    fn names_a_suite(&self) -> bool {
+        self.packages.iter().any(|text| Want::parse(text).is_some_and(|want| want.suite.is_some()))
+    }
+
     fn names(&self, name: &str) -> bool {
         self.packages.iter().any(|text| Want::parse(text).is_some_and(|want| want.name == name))
     }
@@ -236,14 +240,24 @@ impl Resolver<'_> {
         let singles = self.singles.iter().filter_map(|single| single.locked.as_ref()).map(|(key, _)| key);
         // Whoever names one file means that file, whatever an archive has.
         let held = held.iter().chain(singles).collect();
-        job.solver.solve(&Question {
+        let mut question = Question {
             layer: &job.request.name,
             status: local::status(lock, &job.parents, self.archive, self.cache)?,
             install,
             held,
             pins: self.policy.pins_of(job.request),
             local: &local,
-        })
+            flexible: false,
+        };
+        match job.solver.solve(&question) {
+            // A package from an extra suite may need more of that suite than its own dependencies:
+            // the siblings of what it replaces.
+            Err(first @ Error::Unsolvable { .. }) if job.request.names_a_suite() => {
+                question.flexible = true;
+                job.solver.solve(&question).map_err(|_| first)
+            }
+            other => other,
+        }
     }
 
     /// What the lock will say of a package that apt chose.

@@ -52,6 +52,8 @@ pub struct Question<'a> {
     pub held: Vec<&'a PackageKey>,
     /// The site's pins.
     pub pins: Vec<Pin>,
+    /// Versions that are not apt's first choice may serve too, where nothing else fits.
+    pub flexible: bool,
     /// Packages that no archive has.
     pub local: &'a [LocalPackage],
 }
@@ -87,11 +89,14 @@ impl<'a> Solver<'a> {
             .map_err(|error| Error::io("locking", &lock_path)(error.into()))?;
         setup::write_question(&self.folder, self.archive, question)?;
         let conf = self.folder.join("apt.conf");
-        let output = self
-            .tools
-            .loader("usr/bin/apt-get")
-            .env("APT_CONFIG", &conf)
-            .args(["--simulate", "--yes", "--quiet", "install", "--"])
+        let mut apt = self.tools.loader("usr/bin/apt-get");
+        apt.env("APT_CONFIG", &conf).args(["--simulate", "--yes", "--quiet"]);
+        if question.flexible {
+            // apt.conf(5): the newer solver is the one that looks beyond candidates.
+            apt.args(["-oAPT::Solver=3.0", "-oAPT::Solver::Strict-Pinning=false"]);
+        }
+        let output = apt
+            .args(["install", "--"])
             .args(&question.install)
             .output()
             .map_err(Error::io("running apt-get of", &self.tools.root))?;
