@@ -214,6 +214,24 @@ impl Site {
         check::site(self)
     }
 
+    /// Every package that some host asks for by name, without architecture and suite, and the
+    /// first place that asks. Single `.deb`s of the site are their own answer and left out.
+    pub fn packages(&self) -> BTreeMap<String, Location> {
+        let mut found = BTreeMap::new();
+        for resolved in self.hosts().into_iter().filter_map(|name| self.resolve(name).ok()) {
+            for (path, settings) in &resolved.provenance {
+                let [list, package] = path.as_slice() else { continue };
+                let name = package.split(':').next().unwrap_or_default();
+                let asks = matches!(list.as_str(), "packages" | "recommends_of");
+                let set = settings.iter().find(|setting| setting.effect == Effect::Set);
+                if let (true, Some(setting)) = (asks && !resolved.host.sources.debs.contains_key(name), set) {
+                    found.entry(name.to_owned()).or_insert_with(|| setting.at.clone());
+                }
+            }
+        }
+        found
+    }
+
     /// The hosts that read a secret: those whose merged settings refer to it or expose it.
     pub fn secret_readers(&self, secret: &str) -> BTreeSet<String> {
         self.hosts()
