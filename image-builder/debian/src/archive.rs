@@ -8,7 +8,7 @@ use crate::hash;
 use crate::openpgp::{Keyring, MAX_CLEARSIGNED_BYTES};
 use crate::packages::{Package, Packages, Pooled, newest};
 use crate::release::{IndexFile, Release};
-use landfall_hosts::event::Progress;
+use landfall_hosts::event::{Event, Progress};
 use landfall_hosts::lock::{LockedSuite, PackageKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -66,8 +66,8 @@ impl Repository {
 pub enum Freshness<'a> {
     /// Ask the mirrors.
     Refresh,
-    /// The state that the lock was made from serves, where the cache still has it and it has not
-    /// expired; else ask the mirrors.
+    /// Ask the mirrors; where one does not answer, the state that the lock was made from serves,
+    /// if the cache still has it and it has not expired.
     Locked(&'a BTreeMap<String, LockedSuite>),
 }
 
@@ -161,20 +161,49 @@ impl Opener<'_> {
 
     fn release(&self, repository: &Repository, freshness: Freshness<'_>) -> Result<(Release, LockedSuite)> {
         let url = format!("{}/InRelease", repository.folder());
-        let kept = self.cache.indices().join(format!("{}.InRelease", hash::sha256(url.as_bytes())));
-        if let Freshness::Locked(locked) = freshness
-            && let Some(locked) = locked.get(&repository.key())
-            && let Ok(bytes) = fs::read(&kept)
-            && hash::sha256(&bytes) == locked.inrelease
-            && let Ok(release) = self.verify(repository, &url, &bytes)
-        {
-            return Ok((release, locked.clone()));
-        }
-        let bytes = self.fetcher.small(&url, MAX_CLEARSIGNED_BYTES)?;
+        let bytes = match freshness {
+            Freshness::Refresh => self.fetcher.small(&url, MAX_CLEARSIGNED_BYTES)?,
+            Freshness::Locked(locked) => match self.fetcher.small_once(&url, MAX_CLEARSIGNED_BYTES) {
+                Err(error) => {
+                    let locked = locked.get(&repository.key()).ok_or(error)?;
+                    return self.kept(repository, &url, locked);
+                }
+                Ok(bytes) => bytes,
+            },
+        };
         let release = self.verify(repository, &url, &bytes)?;
-        replace_file(&kept, &bytes)?;
         let locked = LockedSuite { inrelease: hash::sha256(&bytes), date: release.date.to_string() };
+        replace_file(&self.path_of(&locked.inrelease), &bytes)?;
         Ok((release, locked))
+    }
+
+    /// Where an InRelease is kept: by its hash, so that another mirror's copy of it serves too.
+    fn path_of(&self, sha256: &str) -> PathBuf {
+        self.cache.indices().join(format!("{sha256}.InRelease"))
+    }
+
+    /// The state that the lock was made from, out of the cache.
+    fn kept(
+        &self,
+        repository: &Repository,
+        url: &str,
+        locked: &LockedSuite,
+    ) -> Result<(Release, LockedSuite)> {
+        let gone = || Error::Fetch {
+            url: url.to_owned(),
+            reason: "the server does not answer, and the cache has not what the lock was made from".into(),
+            remedy: "check the network, or set another [mirror] in site.toml".into(),
+        };
+        let bytes = fs::read(self.path_of(&locked.inrelease)).map_err(|_| gone())?;
+        if hash::sha256(&bytes) != locked.inrelease {
+            return Err(gone());
+        }
+        let release = self.verify(repository, url, &bytes)?;
+        self.progress.event(Event::Note(format!(
+            "{url} cannot be reached: resolving from its state of {}, which the cache has",
+            locked.date
+        )));
+        Ok((release, locked.clone()))
     }
 
     fn verify(&self, repository: &Repository, url: &str, bytes: &[u8]) -> Result<Release> {

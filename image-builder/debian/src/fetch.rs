@@ -71,17 +71,27 @@ impl Fetcher {
     /// # Errors
     /// If it cannot be had, or is larger than `limit`.
     pub fn small(&self, url: &str, limit: u64) -> Result<Vec<u8>> {
-        retry(url, || {
-            let mut response = self.get(url, None)?;
-            let mut bytes = Vec::new();
-            let mut body = response.body_mut().as_reader().take(limit + 1);
-            body.read_to_end(&mut bytes)
-                .map_err(|error| Failure::Again(format!("the connection broke ({error})")))?;
-            if bytes.len() as u64 > limit {
-                return Err(Failure::Final(fetch_error(url, "it is far too large")));
-            }
-            Ok(bytes)
+        retry(url, || self.whole(url, limit))
+    }
+
+    /// The same, asked for once: where something else can serve.
+    pub(crate) fn small_once(&self, url: &str, limit: u64) -> Result<Vec<u8>> {
+        self.whole(url, limit).map_err(|failure| match failure {
+            Failure::Again(reason) => fetch_error(url, &reason),
+            Failure::Final(error) => error,
         })
+    }
+
+    fn whole(&self, url: &str, limit: u64) -> std::result::Result<Vec<u8>, Failure> {
+        let mut response = self.get(url, None)?;
+        let mut bytes = Vec::new();
+        let mut body = response.body_mut().as_reader().take(limit + 1);
+        body.read_to_end(&mut bytes)
+            .map_err(|error| Failure::Again(format!("the connection broke ({error})")))?;
+        if bytes.len() as u64 > limit {
+            return Err(Failure::Final(fetch_error(url, "it is far too large")));
+        }
+        Ok(bytes)
     }
 
     /// The first bytes of a file, asked for once and not for long: for looking around.

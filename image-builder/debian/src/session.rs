@@ -100,8 +100,8 @@ impl<'a> Session<'a> {
         Ok(layers && lock.suite == self.sources.suite && tools::is_complete(lock))
     }
 
-    /// Resolves what the lock lacks, and what `scope` lets move, into the lock. `refresh` asks
-    /// the mirrors for their newest state even where the lock's own would serve.
+    /// Resolves what the lock lacks, and what `scope` lets move, into the lock. Without
+    /// `refresh`, a mirror that does not answer is no error where the cache has the lock's state.
     ///
     /// # Errors
     /// If an archive cannot be trusted or reached, or packages do not go together.

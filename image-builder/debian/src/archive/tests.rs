@@ -92,19 +92,26 @@ fn an_archive_opens_and_gives_its_newest() {
 }
 
 #[test]
-fn the_locked_state_serves_without_the_network() {
+fn the_locked_state_serves_where_the_mirror_does_not_answer() {
     let case = Case::new();
     let locked = case.open(Freshness::Refresh).expect("opened").locked_suites();
-    let asked = case.server.seen().len();
-    case.open(Freshness::Locked(&locked)).expect("opened again");
-    assert_eq!(case.server.seen().len(), asked, "{:?}", case.server.seen());
-    // Another state is in the lock: the mirror is asked.
-    let mut other = locked;
+    case.server.put("dists/trixie/InRelease", Answer::Status(503));
+    let archive = case.open(Freshness::Locked(&locked)).expect("opened again");
+    assert_eq!(archive.locked_suites(), locked);
+    // The lock is of another state than the cache's.
+    let mut other = locked.clone();
     for suite in other.values_mut() {
         suite.inrelease = "0".repeat(64);
     }
-    case.open(Freshness::Locked(&other)).expect("opened again");
-    assert!(case.server.seen().len() > asked);
+    let words = case.open(Freshness::Locked(&other)).expect_err("nothing serves").to_string();
+    assert!(words.contains("does not answer"), "{words}");
+    // What the mirror says now is newer, and counts.
+    case.publish("trixie", "Version: 2\n");
+    let archive = case.open(Freshness::Locked(&locked)).expect("opened anew");
+    assert_ne!(archive.locked_suites(), locked);
+    // A bad answer is no missing one.
+    case.server.file("dists/trixie/InRelease", "<html>");
+    assert!(case.open(Freshness::Locked(&locked)).is_err());
 }
 
 #[test]
