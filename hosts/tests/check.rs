@@ -228,3 +228,22 @@ fn a_readers_file_that_is_odd_is_an_error_and_never_a_panic() {
     let wide = format!("packages = [{}]", "\"git\",".repeat(20_000));
     assert_eq!(host(&[("hosts/h.toml", &wide)]).packages.len(), 2);
 }
+
+#[test]
+fn a_slip_in_a_group_is_a_warning_where_a_lock_tells_which_groups_there_are() {
+    let mut lock = landfall_hosts::lock::Lock::default();
+    lock.ids.add_group("docker", 990).expect("a free id");
+    let text = lock.to_text();
+    let warnings = |group: &str| {
+        let host = format!("[users.sam]\ngroups = [\"{group}\"]");
+        let problems = site(&[("hosts/h.toml", &host), ("landfall.lock", &text)]).check();
+        problems
+            .iter()
+            .filter(|p| p.severity == Severity::Warning)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("docker"), Vec::<String>::new());
+    assert_eq!(warnings("libvirt"), Vec::<String>::new(), "a package may still make it");
+    assert!(warnings("dokcer")[0].contains("did you mean \"docker\"?"));
+}

@@ -273,6 +273,8 @@ fn rule_9_auto_is_resolved_from_facts() {
     let facts = |text| host(&[auto, ("facts/h.json", text)]).device;
     assert_eq!(facts(r#"{"schema":1,"facts":{"virtual":true}}"#).as_deref(), Some("vm"));
     assert_eq!(facts(r#"{"battery":true,"chassis":["notebook"]}"#).as_deref(), Some("laptop"));
+    let probed = r#"{"schema":1,"facts":{"hypervisor":"kvm","chassis":null,"memory_bytes":1}}"#;
+    assert_eq!(facts(probed).as_deref(), Some("vm"), "the probe's own words");
     assert_eq!(host(&[auto]).device.as_deref(), Some("auto"), "it waits for facts");
     let tie = [
         auto,

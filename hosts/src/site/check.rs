@@ -5,6 +5,7 @@ use super::problem::{Location, Problem, suggest};
 use super::tree::Stands;
 use super::{Problems, Resolved, Site};
 use crate::host::{File, Host, User};
+use crate::lock::{self, Lock};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every problem of the site, of every host, once.
@@ -72,11 +73,54 @@ pub fn host(site: &Site, resolved: &mut Resolved, file: &str) -> Vec<Problem> {
     check.files(resolved);
     check.packages(resolved);
     check.users(resolved);
+    check.groups(resolved);
     check.login(resolved);
     check.names(resolved);
     check.not_buildable(resolved);
     check.problems
 }
+
+/// Groups that every Debian has: base-passwd's `group.master`, and what the base's packages make.
+const BASE_GROUPS: &[&str] = &[
+    "adm",
+    "audio",
+    "backup",
+    "cdrom",
+    "dialout",
+    "dip",
+    "disk",
+    "fax",
+    "floppy",
+    "games",
+    "input",
+    "kmem",
+    "kvm",
+    "lp",
+    "mail",
+    "man",
+    "netdev",
+    "news",
+    "operator",
+    "plugdev",
+    "proxy",
+    "render",
+    "root",
+    "sasl",
+    "shadow",
+    "src",
+    "staff",
+    "sudo",
+    "sys",
+    "systemd-journal",
+    "tape",
+    "tty",
+    "users",
+    "utmp",
+    "uucp",
+    "video",
+    "voice",
+    "www-data",
+];
 
 struct Check<'a> {
     site: &'a Site,
@@ -324,6 +368,29 @@ impl Check<'_> {
         {
             let message = format!("there is no user {operator} to operate the tailnet");
             self.error(resolved, &["tailnet", "operator"], message, "name a user of this host");
+        }
+    }
+
+    /// Groups that neither Debian's base nor the lock's ledger has. A package that is not locked
+    /// yet may still make one, so this is a warning; the build refuses what is not there.
+    fn groups(&mut self, resolved: &Resolved) {
+        let Ok(text) = self.site.tree.read(lock::FILE_NAME) else { return };
+        let Ok(lock) = Lock::parse(&text) else { return };
+        let users = &resolved.host.users;
+        let known: BTreeSet<&str> = BASE_GROUPS
+            .iter()
+            .copied()
+            .chain(lock.ids.groups.keys().map(String::as_str))
+            .chain(users.keys().map(String::as_str))
+            .collect();
+        for (name, user) in users {
+            for group in user.groups.iter().filter(|group| !known.contains(group.as_str())) {
+                if let Some(near) = suggest(group, known.iter().copied()) {
+                    let message = format!("no package that is locked makes the group {group}");
+                    let remedy = format!("did you mean \"{near}\"?");
+                    self.warning(resolved, &["users", name, "groups", group], message, remedy);
+                }
+            }
         }
     }
 

@@ -259,6 +259,14 @@ fn facts(text: &str) -> Result<FactMap, String> {
             facts.insert(key.clone(), values);
         }
     }
+    // The probe's own JSON says these two in other words.
+    if !facts.contains_key("virtual") && object.contains_key("hypervisor") {
+        let is_virtual = facts.contains_key("hypervisor");
+        facts.insert("virtual".into(), vec![FactValue::Flag(is_virtual)]);
+    }
+    if let (Some(bytes), false) = (facts.get("memory_bytes").cloned(), facts.contains_key("memory")) {
+        facts.insert("memory".into(), bytes);
+    }
     Ok(facts)
 }
 
