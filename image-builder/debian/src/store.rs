@@ -168,3 +168,87 @@ fn gone(lock: &Lock, error: Error, downloads: &[Download]) -> Error {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::sha256;
+    use crate::testing::{Answer, Quiet, Server};
+    use std::fs;
+
+    const BYTES: &[u8] = b"a package";
+
+    fn lock(origin: &str, sha256: String) -> Lock {
+        let mut lock = Lock::default();
+        let package = LockedPackage {
+            origin: origin.into(),
+            path: "pool/t+1~x.deb".into(),
+            size: BYTES.len() as u64,
+            sha256,
+        };
+        lock.packages.insert("tool:amd64=1".parse().expect("a key"), package);
+        lock
+    }
+
+    fn provide(lock: &Lock, cache: &Cache, server: &Server) -> Result<BTreeMap<PackageKey, PathBuf>> {
+        let origins = || {
+            let bases = [(DEBIAN.to_owned(), server.base.clone())].into();
+            Ok(Origins { bases, ..Origins::default() })
+        };
+        let store = Store { cache, fetcher: &Fetcher::default(), origins: &origins, progress: &Quiet };
+        store.provide("packages of a test", lock, lock.packages.keys())
+    }
+
+    #[test]
+    fn a_package_is_fetched_once_and_then_needs_no_network() {
+        let (folder, server) = (tempfile::tempdir().expect("a folder"), Server::new());
+        let cache = Cache::new(folder.path());
+        server.file("pool/t+1~x.deb", BYTES);
+        let lock = lock(DEBIAN, sha256(BYTES));
+        let file = provide(&lock, &cache, &server).expect("fetched").into_values().next().expect("a file");
+        assert_eq!(fs::read(&file).expect("read"), BYTES);
+        server.put("pool/t+1~x.deb", Answer::Status(503));
+        provide(&lock, &cache, &server).expect("from the cache");
+        assert_eq!(server.seen().len(), 1);
+        // A damaged one is fetched again.
+        fs::write(&file, b"a pakcage").expect("written");
+        server.file("pool/t+1~x.deb", BYTES);
+        provide(&lock, &cache, &server).expect("fetched again");
+        assert_eq!(fs::read(&file).expect("read"), BYTES);
+    }
+
+    #[test]
+    fn what_the_mirror_dropped_names_the_remedy() {
+        let (folder, server) = (tempfile::tempdir().expect("a folder"), Server::new());
+        let lock = lock(DEBIAN, sha256(BYTES));
+        let words = provide(&lock, &Cache::new(folder.path()), &server).expect_err("gone").to_string();
+        for told in ["tool:amd64=1", server.base.as_str(), "landfall lock --update tool"] {
+            assert!(words.contains(told), "{told}: {words}");
+        }
+    }
+
+    #[test]
+    fn an_origin_that_the_site_dropped_is_told() {
+        let (folder, server) = (tempfile::tempdir().expect("a folder"), Server::new());
+        for (origin, told) in [("other", "[apt.other]"), (SINGLE, "[debs.pool/t+1~x.deb]")] {
+            let lock = lock(origin, sha256(BYTES));
+            let words = provide(&lock, &Cache::new(folder.path()), &server).expect_err("unknown").to_string();
+            assert!(words.contains(told), "{words}");
+        }
+    }
+
+    #[test]
+    fn our_own_package_is_written_and_another_version_of_it_is_refused() {
+        let (folder, server) = (tempfile::tempdir().expect("a folder"), Server::new());
+        let cache = Cache::new(folder.path());
+        let own = lock(BUILT_IN, sha256(&initramfs::deb()));
+        let file = provide(&own, &cache, &server).expect("written").into_values().next().expect("a file");
+        assert_eq!(fs::read(file).expect("read"), initramfs::deb());
+        assert!(provide(&lock(BUILT_IN, sha256(BYTES)), &cache, &server).is_err());
+    }
+
+    #[test]
+    fn paths_are_escaped_for_urls() {
+        assert_eq!(escaped("pool/g/g++ 1~2%.deb"), "pool/g/g++%201~2%25.deb");
+    }
+}
