@@ -51,7 +51,7 @@ pub struct Survey {
     pub state: DiskState,
     /// Size.
     pub disk_bytes: u64,
-    /// The partition table in a word: `GPT`, `MBR`, `damaged GPT`.
+    /// The partition table in a word: `a GPT`, `an MBR`, `a damaged GPT`.
     pub table: Option<&'static str>,
     /// A filesystem or container on the whole disk.
     pub whole: Option<Signature>,
@@ -67,11 +67,11 @@ pub fn survey(disk: &mut (impl Read + Seek), sector_bytes: u32) -> Result<Survey
         Survey { state: DiskState::Occupied, disk_bytes, table: None, whole: None, partitions: Vec::new() };
     match &seen {
         TableSeen::Gpt(gpt) => {
-            out.table = Some("GPT");
+            out.table = Some("a GPT");
             out.partitions = gpt_partitions(disk, gpt, sector_bytes)?;
         }
         TableSeen::Mbr(entries) => {
-            out.table = Some("MBR");
+            out.table = Some("an MBR");
             for entry in entries {
                 let start_bytes = u64::from(entry.first_lba) * u64::from(sector_bytes);
                 let len_bytes = u64::from(entry.sectors) * u64::from(sector_bytes);
@@ -85,7 +85,7 @@ pub fn survey(disk: &mut (impl Read + Seek), sector_bytes: u32) -> Result<Survey
                 });
             }
         }
-        TableSeen::Damaged => out.table = Some("damaged GPT"),
+        TableSeen::Damaged => out.table = Some("a damaged GPT"),
         TableSeen::None => {}
     }
     if out.partitions.is_empty() {
@@ -297,7 +297,7 @@ mod tests {
         bytes[MIB as usize + 3..][..8].copy_from_slice(b"NTFS    ");
         let seen = survey(&mut Cursor::new(bytes), 512).unwrap();
         assert_eq!(seen.state, DiskState::Occupied);
-        assert_eq!(seen.to_string(), "MBR with 1 partition: 1 ntfs 3.0 MiB");
+        assert_eq!(seen.to_string(), "an MBR with 1 partition: 1 ntfs 3.0 MiB");
 
         let mut bytes = vec![0u8; 8 * MIB as usize];
         bytes[..4].copy_from_slice(b"XFSB");
@@ -314,7 +314,7 @@ mod tests {
         disk.get_mut()[len - 512 + 20] ^= 1;
         let seen = survey(&mut disk, 512).unwrap();
         assert_eq!(seen.state, DiskState::Occupied);
-        assert_eq!(seen.table, Some("damaged GPT"));
+        assert_eq!(seen.table, Some("a damaged GPT"));
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::probe::Disk;
-use crate::table;
-use landfall_disk::{Gpt, Marker, Phase, TableSeen, types};
+use landfall_disk::{DiskState, survey};
 use serde::Serialize;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -71,50 +70,18 @@ pub fn look(disk: &Disk) -> Content {
 }
 
 fn inspect(disk: &Disk) -> Result<Content> {
-    Ok(match table::read(disk)? {
-        TableSeen::Gpt(gpt) => of_gpt(&gpt),
-        TableSeen::Mbr(entries) => {
-            Content::Used { what: format!("an MBR partition table with {} partitions", entries.len()) }
-        }
-        TableSeen::Damaged => Content::Used { what: "a damaged GPT partition table".into() },
-        TableSeen::None if is_blank(disk)? => Content::Blank,
-        TableSeen::None => Content::Used { what: "data without a partition table".into() },
+    let doing = || format!("reading {}", disk.path.display());
+    let mut file = File::open(&disk.path).map_err(Error::io(doing()))?;
+    let seen = survey(&mut file, disk.sector_bytes).map_err(Error::disk(doing()))?;
+    Ok(match &seen.state {
+        DiskState::Installing(id) => Content::HalfInstalled { id: id.to_string() },
+        DiskState::Keeping(id) => Content::HalfKept { id: id.to_string() },
+        DiskState::Done(id) => Content::Machine { id: id.to_string() },
+        // The survey looks at both ends; data without any mark may stand in between.
+        DiskState::Blank if is_blank(disk)? => Content::Blank,
+        DiskState::Blank => Content::Used { what: "data without a partition table".into() },
+        DiskState::Medium | DiskState::Occupied => Content::Used { what: seen.to_string() },
     })
-}
-
-fn of_gpt(gpt: &Gpt) -> Content {
-    let first = gpt.entries.iter().find(|entry| entry.number == 1 && entry.type_guid == types::BIOS_BOOT);
-    if let Some(marker) = first.and_then(|entry| Marker::parse(&entry.name)) {
-        let id = marker.id.to_string();
-        return match marker.phase {
-            Phase::Installing => Content::HalfInstalled { id },
-            Phase::Keeping => Content::HalfKept { id },
-            Phase::Done => Content::Machine { id },
-        };
-    }
-    if gpt.entries.is_empty() {
-        return Content::Used { what: "an empty GPT partition table".into() };
-    }
-    let names: Vec<String> = gpt
-        .entries
-        .iter()
-        .map(|entry| match (types::name(entry.type_guid), entry.name.trim()) {
-            (Some(kind), "") => kind.to_owned(),
-            (Some(kind), name) => format!("{kind} \"{}\"", printable(name)),
-            (None, "") => "a partition of unknown type".to_owned(),
-            (None, name) => format!("\"{}\"", printable(name)),
-        })
-        .collect();
-    Content::Used { what: format!("a GPT with {}: {}", count(names.len()), names.join(", ")) }
-}
-
-fn count(partitions: usize) -> String {
-    if partitions == 1 { "1 partition".into() } else { format!("{partitions} partitions") }
-}
-
-/// A partition's name is outside text and goes to a terminal.
-fn printable(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn is_blank(disk: &Disk) -> Result<bool> {
