@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Grows when the way a layer is made or written changes, so that an old one is not taken for new.
-pub const WRITER: u32 = 1;
+pub const WRITER: u32 = 2;
 
 /// A layer of packages.
 #[derive(Debug, Clone, Default)]

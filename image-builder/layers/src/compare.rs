@@ -101,9 +101,17 @@ fn differences((left, one): (&Flat, &Entry), (right, other): (&Flat, &Entry)) ->
             }
         }
         (one, other) if one == other => {}
-        (one, other) => found.push(format!("{one:?} against {other:?}")),
+        (one, other) => found.push(format!("{} against {}", words(one), words(other))),
     }
     Ok(found)
+}
+
+fn words(kind: &Kind) -> String {
+    match kind {
+        Kind::Symlink(target) => format!("a link to {}", String::from_utf8_lossy(target)),
+        Kind::File(content) => format!("a file of {} bytes", content.size()),
+        other => format!("{other:?}"),
+    }
 }
 
 fn content_hash(content: &Content) -> Result<String> {

@@ -93,15 +93,12 @@ impl Install<'_> {
         for facts in first.into_iter().chain(rest) {
             unpack(&facts.package, self.tree)?;
         }
-        for (path, text) in [("var/lib/dpkg/status", ""), ("var/lib/dpkg/available", "")] {
-            let path = self.tree.join(path);
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(Error::io("making", folder))?;
-            }
-            fs::write(&path, text).map_err(Error::io("writing", &path))?;
-        }
+        let database = self.tree.join("var/lib/dpkg");
+        fs::create_dir_all(&database).map_err(Error::io("making", &database))?;
+        let status = database.join("status");
+        fs::write(&status, "").map_err(Error::io("writing", &status))?;
         for folder in ["info", "updates", "triggers", "alternatives", "parts"] {
-            let path = self.tree.join("var/lib/dpkg").join(folder);
+            let path = database.join(folder);
             fs::create_dir_all(&path).map_err(Error::io("making", &path))?;
         }
         Ok(())

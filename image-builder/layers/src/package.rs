@@ -135,8 +135,10 @@ pub fn batches(facts: &[Facts], done: &BTreeSet<usize>) -> Vec<Batch> {
             });
             missing.collect()
         };
-        let mut batch = Batch::default();
-        batch.unpack = left.iter().copied().filter(|&index| needs(index, &configured).is_empty()).collect();
+        let ready = |have: &BTreeSet<usize>| -> BTreeSet<usize> {
+            left.iter().copied().filter(|&index| needs(index, have).is_empty()).collect()
+        };
+        let mut batch = Batch { unpack: ready(&configured), ..Batch::default() };
         if batch.unpack.is_empty() || !batches.is_empty() {
             // What can be had by configuring packages that are unpacked already.
             let wanted: Vec<usize> = left

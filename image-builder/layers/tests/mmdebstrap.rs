@@ -10,10 +10,11 @@ use landfall_debian::{deb, hash};
 use landfall_hosts::event::Silent;
 use landfall_hosts::lock::Lock;
 use landfall_hosts::manifest::LayerKind;
-use landfall_layers::compare::{Accepted, compare, flatten, unexplained};
+use landfall_layers::compare::{Accepted, Flat, compare, flatten, unexplained};
 use landfall_layers::scrub;
+use landfall_layers::tree::{Content, Kind};
 use landfall_layers::{ChainSpec, Package, PackageSpec, Step, StepContent, build_chain};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,37 @@ const ACCEPTED: &[Accepted] = &[
         "var/lib/dpkg/arch",
         "written where more than one architecture was named on mmdebstrap's command line",
     ),
+    accept(
+        "etc/.resolv.conf.systemd-resolved.bak",
+        "systemd-resolved sets mmdebstrap's copy of etc/resolv.conf aside",
+    ),
+    accept("etc/fstab", "mmdebstrap writes a comment; the host layer writes its own"),
+    accept(
+        "etc/machine-id",
+        "mmdebstrap opens its mode; systemd's own is 0444, and the installer makes the machine's",
+    ),
+    accept("var/cache/apt/archives/partial", "apt gives it to its user when it first downloads"),
+    accept("var/lib/apt/lists/partial", "apt gives it to its user when it first downloads"),
+    accept(
+        "etc/systemd/system/timers.target.wants/apt-daily*",
+        "the same unit by /lib and by /usr/lib: deb-systemd-helper follows systemctl where that is there, and mmdebstrap configures apt before systemd",
+    ),
 ];
+
+/// Lists whose lines have no order: entries stand as scripts came to make them, and apt runs
+/// scripts in another order than dpkg by itself.
+const UNORDERED: &[&str] =
+    &["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "var/lib/dpkg/triggers/File"];
+
+fn same_lines(path: &str, left: &Flat, right: &Flat) -> bool {
+    let lines = |flat: &Flat| match flat.get(path.as_bytes()).map(|entry| &entry.kind) {
+        Some(Kind::File(Content::Disk(place, _))) => {
+            fs::read_to_string(place).unwrap().lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        }
+        _ => panic!("{path} is no file"),
+    };
+    lines(left) == lines(right)
+}
 
 fn env(name: &str) -> PathBuf {
     std::env::var_os(name).unwrap_or_else(|| panic!("this test needs {name} (see its first lines)")).into()
@@ -75,8 +106,12 @@ fn a_chain_equals_mmdebstrap() {
     landfall_layers::ids::settle(&reference, Path::new("/nonexistent"), &mut ledger).unwrap();
     scrub::scrub(&reference, chain.layers.last().unwrap().epoch).unwrap();
 
-    let found = compare(&flatten(&trees).unwrap(), &flatten(&[reference]).unwrap()).unwrap();
-    let left = unexplained(found, ACCEPTED);
+    let (ours, theirs) = (flatten(&trees).unwrap(), flatten(&[reference]).unwrap());
+    let mut left = unexplained(compare(&ours, &theirs).unwrap(), ACCEPTED);
+    left.retain(|one| {
+        let unordered = one.what.starts_with("content") && UNORDERED.contains(&one.path.as_str());
+        !(unordered && same_lines(&one.path, &ours, &theirs))
+    });
     let text: String = left.iter().map(|one| format!("{}: {}\n", one.path, one.what)).collect();
     assert!(
         left.is_empty(),
@@ -125,7 +160,7 @@ fn reference(packages: &[Package], scratch: &Path) -> PathBuf {
     let root = scratch.join("reference");
     let names: Vec<String> = packages.iter().map(|package| package.key.slot().replace(":all", "")).collect();
     let status = Command::new("mmdebstrap")
-        .args(["--mode=root", "--variant=custom", "--format=directory", "--quiet"])
+        .args(["--mode=root", "--variant=apt", "--format=directory", "--quiet"])
         .arg("--aptopt=APT::Install-Recommends \"false\"")
         .arg(format!("--include={}", names.join(",")))
         .arg(format!("--setup-hook=mkdir -p \"$1\"{0} && mount --bind {0} \"$1\"{0}", repository.display()))

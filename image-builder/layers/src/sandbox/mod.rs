@@ -114,7 +114,7 @@ impl Sandbox {
         steps.push("making mounts private", Op::MakePrivate)?;
         steps.push("naming the build host", Op::HostName)?;
         steps.list.push(Step { doing: "bringing up lo".into(), op: Op::LoopbackUp, optional: true });
-        steps.mount("tmpfs", place, "tmpfs", MountFlags::empty(), "mode=0755")?;
+        steps.mount("tmpfs", place, MountFlags::empty(), "mode=0755")?;
         for name in ["root", "upper", "work"] {
             steps.directory(place, Path::new(name))?;
         }
@@ -124,7 +124,7 @@ impl Sandbox {
         };
         let root = steps.root.clone();
         let data = overlay_options(&dirs.lower, &upper, &work, self.mode);
-        steps.mount("overlay", &root, "overlay", MountFlags::empty(), &data)?;
+        steps.mount("overlay", &root, MountFlags::empty(), &data)?;
         steps.kernel_filesystems(&root)?;
         steps.devices(&root)?;
         for bind in &command.binds {
@@ -168,16 +168,9 @@ impl Steps {
         Ok(())
     }
 
-    fn mount(
-        &mut self,
-        source: &str,
-        target: &Path,
-        kind: &str,
-        flags: MountFlags,
-        data: &str,
-    ) -> Result<(), RunError> {
+    fn mount(&mut self, kind: &str, target: &Path, flags: MountFlags, data: &str) -> Result<(), RunError> {
         let op = Op::Mount {
-            source: c_string(OsStr::new(source))?,
+            source: c_string(OsStr::new(kind))?,
             target: c_path(target)?,
             kind: c_string(OsStr::new(kind))?,
             flags,
@@ -204,18 +197,18 @@ impl Steps {
             self.directory(root, Path::new(name))?;
         }
         let proc = root.join("proc");
-        self.mount("proc", &proc, "proc", quiet | MountFlags::NOEXEC, "")?;
+        self.mount("proc", &proc, quiet | MountFlags::NOEXEC, "")?;
         // A package's script that sets a sysctl must not set the computer's.
         let sysctl = c_path(&proc.join("sys"))?;
         self.push("binding /proc/sys", Op::Bind { source: sysctl.clone(), target: sysctl.clone() })?;
         self.push("making /proc/sys read-only", Op::ReadOnly { target: sysctl })?;
-        self.mount("tmpfs", &root.join("run"), "tmpfs", quiet, "mode=0755")?;
-        self.mount("tmpfs", &root.join("tmp"), "tmpfs", quiet, "mode=1777")
+        self.mount("tmpfs", &root.join("run"), quiet, "mode=0755")?;
+        self.mount("tmpfs", &root.join("tmp"), quiet, "mode=1777")
     }
 
     fn devices(&mut self, root: &Path) -> Result<(), RunError> {
         let dev = root.join("dev");
-        self.mount("tmpfs", &dev, "tmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, "mode=0755")?;
+        self.mount("tmpfs", &dev, MountFlags::NOSUID | MountFlags::NOEXEC, "mode=0755")?;
         for name in ["null", "zero", "full", "random", "urandom", "tty"] {
             let target = c_path(&dev.join(name))?;
             let source = c_path(&Path::new("/dev").join(name))?;
@@ -236,8 +229,8 @@ impl Steps {
             self.directory(&dev, Path::new(name))?;
         }
         let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
-        self.mount("devpts", &dev.join("pts"), "devpts", quiet, "newinstance,ptmxmode=0666,mode=0620,gid=5")?;
-        self.mount("tmpfs", &dev.join("shm"), "tmpfs", quiet | MountFlags::NODEV, "mode=1777")
+        self.mount("devpts", &dev.join("pts"), quiet, "newinstance,ptmxmode=0666,mode=0620,gid=5")?;
+        self.mount("tmpfs", &dev.join("shm"), quiet | MountFlags::NODEV, "mode=1777")
     }
 
     fn bind(&mut self, bind: &Bind) -> Result<(), RunError> {
