@@ -11,7 +11,7 @@ use landfall_hosts::host::Health;
 use std::time::Duration;
 
 /// How often it is looked again while something is still coming up.
-const POLL: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_secs(1);
 
 /// What the check needs; the clock is a function so that tests do not wait.
 pub struct Check<'a> {

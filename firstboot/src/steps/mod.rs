@@ -90,6 +90,8 @@ pub fn all() -> &'static [Step] {
 
 /// After so long, what does not come by itself is told as waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Until then it is looked for so often: a boot is watched by a person.
+const GLANCE: Duration = Duration::from_secs(2);
 
 struct Turn {
     step: Step,
@@ -123,6 +125,7 @@ pub fn run(context: &Context, steps: &[Step]) -> Result<()> {
         let Some(next) = open.map(|turn| turn.next).min() else {
             return Ok(());
         };
+        let next = if announced { next } else { next.min(PATIENCE) };
         context.timer.sleep(next.saturating_sub(context.timer.elapsed()));
     }
 }
@@ -134,7 +137,12 @@ fn attempt(context: &Context, turn: &mut Turn, record: &mut Record) {
         Ok(Outcome::Pending(detail)) => (State::Pending, detail),
         Err(error) => (State::Failed, error.to_string()),
     };
-    turn.next = context.timer.elapsed() + turn.backoff.pause();
+    let elapsed = context.timer.elapsed();
+    turn.next = elapsed
+        + match state {
+            State::Pending if elapsed < PATIENCE => GLANCE,
+            _ => turn.backoff.pause(),
+        };
     turn.state = Some(state);
     let changed = record.set(turn.step.name, state, &detail, SystemTime::now());
     if changed {

@@ -106,3 +106,44 @@ fn a_step_that_fails_is_tried_again_and_told_after_a_while() {
     assert_eq!(lines.last().unwrap(), "LANDFALL STEP name=x state=done detail=there");
     assert!(record.steps[0].attempts > 3);
 }
+
+fn never(_: &Context) -> Result<Outcome> {
+    Ok(Outcome::Pending("coming".into()))
+}
+
+#[test]
+fn patience_ends_on_time_and_then_it_is_looked_for_seldom() {
+    let dir = tempfile::tempdir().unwrap();
+    let roots = Roots::under(dir.path());
+    std::fs::create_dir_all(roots.state("")).unwrap();
+    let hands = Hands::default();
+    struct Until<'a>(&'a Hands, RefCell<Vec<u64>>);
+    impl Console for Until<'_> {
+        fn line(&self, text: &str) {
+            if text == "LANDFALL FIRSTBOOT done" {
+                self.1.borrow_mut().push(self.0.now.get().as_secs());
+            }
+        }
+    }
+    // The second step ends the run, long after the first was given up on.
+    fn end(context: &Context) -> Result<Outcome> {
+        if context.timer.elapsed() > Duration::from_secs(4000) {
+            // Only so that the loop ends: the state on the disk is gone.
+            std::fs::remove_dir_all(context.roots.state("")).unwrap();
+        }
+        never(context)
+    }
+    let console = Until(&hands, RefCell::default());
+    let context = Context {
+        roots: &roots,
+        machine: &Machine::default(),
+        commands: &FakeCommands::default(),
+        store: &Folder(roots.run("s")),
+        console: &console,
+        timer: &hands,
+    };
+    assert!(run(&context, &[step("a", never), step("b", end)]).is_err());
+    assert_eq!(*console.1.borrow(), [180]);
+    let late = hands.slept.borrow().iter().filter(|slept| **slept > 100).count();
+    assert!(late > 5 && hands.slept.borrow().len() < 250);
+}
