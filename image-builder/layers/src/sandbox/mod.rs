@@ -150,7 +150,7 @@ fn overlay_options(lower: &[PathBuf], upper: &Path, work: &Path, mode: Mode) -> 
     let lower: Vec<String> = lower.iter().map(|path| escape(path)).collect();
     let flavour = if mode == Mode::UserNamespace { ",userxattr" } else { "" };
     format!(
-        "lowerdir={},upperdir={},workdir={},redirect_dir=off,metacopy=off,index=off,volatile{flavour}",
+        "lowerdir={},upperdir={},workdir={},redirect_dir=nofollow,metacopy=off,index=off,volatile{flavour}",
         lower.join(":"),
         escape(upper),
         escape(work),
