@@ -162,6 +162,9 @@ fn a_rebuild_in_place_gives_the_bytes_of_a_fresh_build() {
     add_layer(&mut spec, dir.path(), LayerKind::Host, 100_000);
     let [used, fresh] = ["used", "fresh"].map(|name| dir.path().join(name));
     compose(&spec, &tools, &used, &Silent).unwrap();
+    if rustix::fs::getxattr(&used, "user.landfall.medium", &mut [0u8; 4096][..]).is_err() {
+        return eprintln!("not tested: the temporary folder keeps no extended attributes");
+    }
     let unattended = Unattended { format: 1, install_id: "0123456789abcdef".into(), ..Default::default() };
     let identities = BTreeMap::from([("vm", Identity::Bare("MARKED-IDENTITY\n"))]);
     personalise(&used, &tools, &Personal { unattended: &unattended, identities }).unwrap();

@@ -1,8 +1,7 @@
 //! Putting a medium together: one image file with GPT, ESP and data partition.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use landfall_disk::{
@@ -17,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
 use super::data::{DataTarget, DataTree, Placed, hex, write_data};
+use super::draft::{Draft, Older, folder};
 use super::error::{MediaError, Result};
 use super::fill::{bring_up_to_date, fill};
 use super::kernel::EfiFile;
@@ -117,30 +117,23 @@ pub struct MediumSpec {
 /// The same spec gives the same bytes. `tools` is the tools root (mke2fs, debugfs). An image that is
 /// at `out` already, and was not changed since it was composed, gives the layers that stay.
 pub fn compose(spec: &MediumSpec, tools: &Trees, out: &Path, progress: &dyn Progress) -> Result<()> {
-    let folder = match out.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let draft = tempfile::Builder::new()
-        .prefix(".landfall-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(MediaError::file("making a temporary image in", folder))?;
-    let image = draft.reopen().map_err(MediaError::file("opening", draft.path()))?;
-    let layers = compose_all_but_layers(spec, tools, draft.path(), &image)?;
-    match Older::take(out, draft.path()) {
+    let draft = Draft::make(out)?;
+    let image = &draft.image;
+    let layers = compose_all_but_layers(spec, tools, &draft.path, image)?;
+    match Older::take(out) {
         Some(older) => {
-            bring_up_to_date(&older.image, &image, &layers)
+            bring_up_to_date(&older.image, image, &layers)
                 .map_err(MediaError::file("bringing up to date", out))?;
             let missing: Vec<&Placed> = layers.iter().filter(|layer| !older.stamp.has(layer)).collect();
             fill(&older.image, &missing, progress)?;
-            finish(&older.image, &image, &layers, older.path, out)?;
+            finish(&older.image, image, &layers, older.path, out)?;
         }
         None => {
-            fill(&image, &layers.iter().collect::<Vec<_>>(), progress)?;
-            finish(&image, &image, &layers, draft.into_temp_path(), out)?;
+            fill(image, &layers.iter().collect::<Vec<_>>(), progress)?;
+            finish(image, image, &layers, draft.path, out)?;
         }
     }
+    let folder = folder(out);
     File::open(folder).and_then(|dir| dir.sync_all()).map_err(MediaError::file("flushing", folder))
 }
 
@@ -167,32 +160,6 @@ fn compose_all_but_layers(
         epoch: spec.epoch,
     };
     write_data(tools, &target, &data)
-}
-
-/// An image of an earlier build, taken out of its place while it is changed.
-struct Older {
-    image: File,
-    stamp: Stamp,
-    path: TempPath,
-}
-
-impl Older {
-    /// Takes the image at `out`, if it is one that nobody changed, shares or uses.
-    fn take(out: &Path, beside: &Path) -> Option<Self> {
-        let meta = out.symlink_metadata().ok()?;
-        if !meta.is_file() || meta.nlink() != 1 {
-            return None;
-        }
-        let image = File::options().read(true).write(true).open(out).ok()?;
-        // A guest that runs from it holds a lock: it keeps its image, and gets no other under way.
-        rustix::fs::fcntl_lock(&image, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()?;
-        let stamp = Stamp::read(&image)?;
-        // Half up to date it must not be found under its name.
-        let path = beside.with_extension("older");
-        std::fs::rename(out, &path).ok()?;
-        let path = TempPath::try_from_path(path).ok()?;
-        Some(Self { image, stamp, path })
-    }
 }
 
 fn finish(image: &File, draft: &File, layers: &[Placed], path: TempPath, out: &Path) -> Result<()> {

@@ -6,6 +6,7 @@
 mod compose;
 mod cpio;
 mod data;
+mod draft;
 mod elf;
 mod error;
 mod fill;
