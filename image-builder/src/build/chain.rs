@@ -14,6 +14,14 @@ use landfall_layers::{
 };
 use std::collections::BTreeMap;
 
+/// What marks a boot as good, of the package `systemd-boot`: systemd-bless-boot.service(8). The
+/// package itself cannot be installed: its script wants a mounted ESP, and would write to it.
+const BLESSING: &[&str] = &[
+    "usr/lib/systemd/systemd-bless-boot",
+    "usr/lib/systemd/system/systemd-bless-boot.service",
+    "usr/lib/systemd/system-generators/systemd-bless-boot-generator",
+];
+
 /// What a chain is built from.
 pub struct Chain<'a> {
     /// The run that it belongs to.
@@ -70,6 +78,7 @@ impl Chain<'_> {
             mirror,
             security_mirror,
             machine_binary: builder.places.binaries.join("landfall-machine"),
+            taken: BLESSING.iter().map(|path| (format!("/{path}"), self.tools.root.join(path))).collect(),
             ciphertexts: self.ciphertexts()?,
             signing_keys: builder.site.signing_keys(),
         })

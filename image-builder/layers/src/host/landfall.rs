@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::tree::Meta;
 use landfall_hosts::homes::Content;
 use landfall_hosts::paths::machine;
+use std::os::unix::fs::PermissionsExt;
 
 // Its own module of the machine's crate: the builder takes the texts and links none of its code.
 #[path = "../../../../firstboot/src/units.rs"]
@@ -34,6 +35,7 @@ impl Layer<'_> {
             self.text(&format!("{}/signing-keys", machine::LIB), keys);
         }
         self.home_files()?;
+        self.taken_files()?;
         self.shipped_units();
         Ok(())
     }
@@ -52,6 +54,18 @@ impl Layer<'_> {
             }
         }
         self.tree.directory(machine::HOMES, Meta::root(0o700));
+        Ok(())
+    }
+
+    fn taken_files(&mut self) -> Result<()> {
+        let spec = self.spec;
+        for (path, source) in &spec.taken {
+            let failed = || Error::io("taking over the file", source);
+            let bytes = std::fs::read(source).map_err(failed())?;
+            let about = std::fs::metadata(source).map_err(failed())?;
+            let mode = if about.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
+            self.tree.file(path, bytes, Meta::root(mode));
+        }
         Ok(())
     }
 

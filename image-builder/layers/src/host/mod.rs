@@ -48,6 +48,9 @@ pub struct HostSpec {
     pub security_mirror: String,
     /// Our static `landfall-machine`.
     pub machine_binary: PathBuf,
+    /// Files taken over as they are: path on the machine → where the file is. What blesses a boot
+    /// comes so, out of a package that cannot be installed (its script wants a mounted ESP).
+    pub taken: BTreeMap<String, PathBuf>,
     /// Secret's name → age ciphertext.
     pub ciphertexts: BTreeMap<String, Vec<u8>>,
     /// The site's public signing keys.

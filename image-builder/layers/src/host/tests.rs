@@ -141,3 +141,19 @@ fn our_own_units_are_there() {
     assert!(tree.contains("/usr/lib/landfall/machine.toml"));
     assert!(tree.contains("/etc/.updated"));
 }
+
+#[test]
+fn files_are_taken_over_with_their_being_programs_or_not() {
+    let root = below();
+    let mut spec = spec(root.path());
+    let program = root.path().join("program");
+    fs::write(&program, "elf").unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o775)).unwrap();
+    spec.taken.insert("/usr/lib/systemd/system-generators/x".into(), program);
+    spec.taken.insert("/usr/lib/systemd/system/x.service".into(), root.path().join("etc/group"));
+    let tree = host_tree(&spec, &Merged::new(vec![root.path().to_owned()])).unwrap();
+    assert_eq!(text(&tree, "/usr/lib/systemd/system-generators/x"), "elf");
+    assert!(text(&tree, "/usr/lib/systemd/system/x.service").starts_with("root:"));
+    spec.taken.insert("/usr/x".into(), root.path().join("not-there"));
+    assert!(host_tree(&spec, &Merged::new(vec![root.path().to_owned()])).is_err());
+}
