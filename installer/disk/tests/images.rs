@@ -187,3 +187,25 @@ fn hostile_tables_never_panic() {
         assert!(set_marker(&mut short, 512, &marker(Phase::Done)).is_err());
     }
 }
+
+/// A machine's ESP is formatted with the target's own sectors, over whatever stood there before.
+#[test]
+fn an_esp_of_either_sector_size_is_clean_over_garbage() {
+    let dir = tempfile::tempdir().unwrap();
+    for sector in [512u32, 4096] {
+        let at = landfall_disk::Extent { start_bytes: 2 * MIB, len_bytes: 320 * MIB };
+        let (path, mut file) = image(dir.path(), &format!("esp{sector}"), 323 * MIB);
+        file.write_all(&vec![0xa5; 24 * MIB as usize]).unwrap();
+        write_esp(&file, at, sector, &esp_tree()).unwrap();
+        let esp = dir.path().join("slice");
+        slice(&path, at, &esp);
+        judge("fsck.vfat", &["-n", esp.to_str().unwrap()]);
+        let fs = std::fs::read(&esp).unwrap();
+        assert_eq!(u32::from(u16::from_le_bytes([fs[11], fs[12]])), sector);
+        // Nothing outside of the partition is touched.
+        let mut edge = [0u8; 4096];
+        file.seek(SeekFrom::Start(2 * MIB - 4096)).unwrap();
+        file.read_exact(&mut edge).unwrap();
+        assert!(edge.iter().all(|byte| *byte == 0xa5));
+    }
+}
