@@ -30,6 +30,14 @@ pub enum Kind<'a> {
     Character(u32, u32),
 }
 
+/// What the header of an entry says beside its name.
+struct Header {
+    mode: u32,
+    links: u32,
+    device: (u32, u32),
+    len: usize,
+}
+
 impl<W: Write> Cpio<W> {
     /// An empty archive.
     pub fn new(out: W) -> Self {
@@ -46,7 +54,7 @@ impl<W: Write> Cpio<W> {
         };
         let links = if matches!(kind, Kind::Directory) { 2 } else { 1 };
         self.inode += 1;
-        self.header(name, bits | mode, links, device, content.len())?;
+        self.header(name, &Header { mode: bits | mode, links, device, len: content.len() })?;
         self.put(content)?;
         self.pad(4)
     }
@@ -54,20 +62,14 @@ impl<W: Write> Cpio<W> {
     /// Ends the archive, padded to `align` bytes so that another can follow it.
     pub fn finish(mut self, align: u64) -> io::Result<W> {
         self.inode = 0;
-        self.header("TRAILER!!!", 0, 1, (0, 0), 0)?;
+        self.header("TRAILER!!!", &Header { mode: 0, links: 1, device: (0, 0), len: 0 })?;
         self.pad(align)?;
         self.out.flush()?;
         Ok(self.out)
     }
 
-    fn header(
-        &mut self,
-        name: &str,
-        mode: u32,
-        links: u32,
-        device: (u32, u32),
-        len: usize,
-    ) -> io::Result<()> {
+    fn header(&mut self, name: &str, header: &Header) -> io::Result<()> {
+        let Header { mode, links, device, len } = *header;
         let size =
             u32::try_from(len).map_err(|_| io::Error::other(format!("{name} is larger than 4 GiB")))?;
         let name_size = name.len() as u32 + 1;

@@ -25,12 +25,16 @@ pub(crate) fn entries(hosts: &[&Manifest], unattended: Option<&str>, data: &str)
             let title = format!("Install {name} now, without asking");
             let words =
                 format!("{}=install {}={name} {}=1", cmdline::MODE, cmdline::HOST, cmdline::UNATTENDED);
-            out.push(entry(host, UNATTENDED_FILE, "landfall-0", title, &words, data));
+            out.push(
+                Line { file: UNATTENDED_FILE, sort_key: "landfall-0", title: &title, words: &words }
+                    .of(host, data),
+            );
         }
         let words = format!("{}=install {}={name}", cmdline::MODE, cmdline::HOST);
         let file = format!("install-{name}.conf");
         let key = format!("landfall-1-{name}");
-        out.push(entry(host, &file, &key, format!("Install {name}"), &words, data));
+        let title = format!("Install {name}");
+        out.push(Line { file: &file, sort_key: &key, title: &title, words: &words }.of(host, data));
 
         let title = match hosts.len() {
             1 => "Try without installing".to_owned(),
@@ -39,22 +43,32 @@ pub(crate) fn entries(hosts: &[&Manifest], unattended: Option<&str>, data: &str)
         let words = format!("{}=try {}={name}", cmdline::MODE, cmdline::HOST);
         let file = format!("try-{name}.conf");
         let key = format!("landfall-2-{name}");
-        out.push(entry(host, &file, &key, title, &words, data));
+        out.push(Line { file: &file, sort_key: &key, title: &title, words: &words }.of(host, data));
     }
     out
 }
 
-fn entry(host: &Manifest, file: &str, sort_key: &str, title: String, words: &str, data: &str) -> MenuEntry {
-    let options = format!("{words} {}={data} {}", cmdline::DATA, host.cmdline);
-    MenuEntry {
-        file: file.to_owned(),
-        entry: BootEntry {
-            title,
-            sort_key: sort_key.to_owned(),
-            version: host.serial.to_string(),
-            linux: host.kernel.esp_path(),
-            initrds: host.initrds.iter().map(|blob| blob.esp_path()).collect(),
-            options: options.trim_end().to_owned(),
-        },
+/// One line of the menu, before it is a host's.
+struct Line<'a> {
+    file: &'a str,
+    sort_key: &'a str,
+    title: &'a str,
+    words: &'a str,
+}
+
+impl Line<'_> {
+    fn of(&self, host: &Manifest, data: &str) -> MenuEntry {
+        let options = format!("{} {}={data} {}", self.words, cmdline::DATA, host.cmdline);
+        MenuEntry {
+            file: self.file.to_owned(),
+            entry: BootEntry {
+                title: self.title.to_owned(),
+                sort_key: self.sort_key.to_owned(),
+                version: host.serial.to_string(),
+                linux: host.kernel.esp_path(),
+                initrds: host.initrds.iter().map(|blob| blob.esp_path()).collect(),
+                options: options.trim_end().to_owned(),
+            },
+        }
     }
 }
