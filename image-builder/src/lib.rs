@@ -1,6 +1,6 @@
 //! The user's command: check, lock, build, flash and run a site of machines.
 
-pub mod build;
+pub mod builder;
 pub mod cli;
 pub mod media;
 pub mod secrets;

@@ -3,9 +3,9 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::secret::IdentityArg;
-use crate::build::identity::Signer;
-use crate::build::lock_file::LockFile;
-use crate::build::{BuildPlaces, Builder, MediumRequest};
+use crate::builder::identity::Signer;
+use crate::builder::lock_file::LockFile;
+use crate::builder::{BuildPlaces, Builder, MediumRequest};
 use clap::Args;
 use landfall_hosts::event::Progress;
 use landfall_hosts::host::Host;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
     let builder = Builder {
         places: &places,
         site: &site,
-        site_id: crate::build::site_id(&site)?,
+        site_id: crate::builder::site_id(&site)?,
         locked: args.locked,
         progress: &bars,
     };
@@ -64,7 +64,7 @@ pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
     let request = MediumRequest { out: &args.out, unattended: args.unattended.as_deref(), signer: &signer };
     builder.medium(built, &lock.lock, &request)?;
     if let Some(host) = &args.unattended {
-        crate::build::identity::make_unattended(
+        crate::builder::identity::make_unattended(
             &places,
             &lock.lock,
             &args.out,

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::failure::{Failure, chain};
-use crate::build::requests;
+use crate::builder::requests;
 use clap::Args;
 use landfall_debian::cache::replace_file;
 use landfall_debian::resolve::{Change, LayerRequest, UpdateScope};
