@@ -1,7 +1,9 @@
 //! Layers in the cache: `layers/<input id>/{tree,layer.erofs,meta.toml}`.
 //!
-//! A layer is made in a temporary folder beside the others and renamed when it is whole, so a
-//! folder that is there is complete. The next run removes what an interrupted one left.
+//! A layer is made in a temporary folder beside the others and renamed when its tree is whole, so
+//! that layers above can build on it while it is packed. `meta.toml` is written last, after all
+//! else reached the disk: a folder without it is not a layer. The next run removes what an
+//! interrupted one left.
 
 use crate::error::{Error, Result};
 use crate::sandbox::Mode;
@@ -15,9 +17,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const PREFIX: &str = ".new-";
+const META: &str = "meta.toml";
 
 /// What is known of a finished layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Hash of the image, hex.
     pub sha256: String,
@@ -27,10 +30,10 @@ pub struct Meta {
     pub epoch: u64,
     /// `root` or `user`: whose ids and attributes the unpacked tree has.
     pub mode: String,
-    /// System users that the layer makes.
+    /// System users up to this layer: files and lists in it have these ids.
     #[serde(default)]
     pub users: BTreeMap<String, u32>,
-    /// System groups that the layer makes.
+    /// System groups up to this layer.
     #[serde(default)]
     pub groups: BTreeMap<String, u32>,
 }
@@ -60,8 +63,10 @@ impl LayerCache {
     fn remove_leftovers(&self) -> Result<()> {
         for entry in fs::read_dir(&self.root).map_err(Error::io("listing", &self.root))? {
             let entry = entry.map_err(Error::io("listing", &self.root))?;
-            if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-                let place = entry.path();
+            let place = entry.path();
+            let unfinished = entry.file_name().to_string_lossy().starts_with(PREFIX)
+                || (place.is_dir() && !place.join(META).exists());
+            if unfinished {
                 fs::remove_dir_all(&place).map_err(Error::io("removing an unfinished layer", &place))?;
             }
         }
@@ -81,7 +86,7 @@ impl LayerCache {
     /// A layer that was built before. One of the other mode has other owners: it counts as absent.
     pub fn find(&self, input_id: &str) -> Option<Meta> {
         let folder = self.folder(input_id);
-        let text = fs::read_to_string(folder.join("meta.toml")).ok()?;
+        let text = fs::read_to_string(folder.join(META)).ok()?;
         let meta: Meta = toml::from_str(&text).ok()?;
         let image = folder.join("layer.erofs").metadata().ok()?;
         (meta.mode == self.mode && image.len() == meta.size && folder.join("tree").is_dir()).then_some(meta)
@@ -97,13 +102,8 @@ impl LayerCache {
         Ok(folder)
     }
 
-    /// Names a finished layer. All of it reaches the disk first: a folder that is there is whole.
-    pub fn finish(&self, folder: TempDir, input_id: &str, meta: &Meta) -> Result<()> {
-        let text =
-            toml::to_string(meta).map_err(|error| Error::refused("describing a layer", error.to_string()))?;
-        replace_file(&folder.path().join("meta.toml"), text.as_bytes())?;
-        let handle = File::open(folder.path()).map_err(Error::io("opening", folder.path()))?;
-        rustix::fs::syncfs(&handle).map_err(|errno| Error::io("syncing", folder.path())(errno.into()))?;
+    /// Names a folder whose tree is whole; the image and [`Meta`] are still to come.
+    pub fn place(&self, folder: TempDir, input_id: &str) -> Result<PathBuf> {
         let place = self.folder(input_id);
         if place.exists() {
             fs::remove_dir_all(&place).map_err(Error::io("replacing", &place))?;
@@ -111,7 +111,17 @@ impl LayerCache {
         fs::rename(folder.path(), &place).map_err(Error::io("naming", &place))?;
         // Renamed: nothing is left for the guard to remove.
         drop(folder.keep());
-        Ok(())
+        Ok(place)
+    }
+
+    /// Makes a folder a layer. All of it reaches the disk first.
+    pub fn commit(&self, input_id: &str, meta: &Meta) -> Result<()> {
+        let place = self.folder(input_id);
+        let text =
+            toml::to_string(meta).map_err(|error| Error::refused("describing a layer", error.to_string()))?;
+        let handle = File::open(&place).map_err(Error::io("opening", &place))?;
+        rustix::fs::syncfs(&handle).map_err(|errno| Error::io("syncing", &place)(errno.into()))?;
+        Ok(replace_file(&place.join(META), text.as_bytes())?)
     }
 }
 
@@ -135,13 +145,18 @@ mod tests {
             groups: BTreeMap::new(),
         };
         assert_eq!(cache.find("id"), None);
-        cache.finish(folder, "id", &meta).unwrap();
+        cache.place(folder, "id").unwrap();
+        assert_eq!(cache.find("id"), None, "without its description it is no layer");
+        cache.commit("id", &meta).unwrap();
         assert_eq!(cache.find("id"), Some(meta));
         fs::write(dir.path().join("id/layer.erofs"), "cut").unwrap();
         assert_eq!(cache.find("id"), None, "an image that was cut short is built again");
-        fs::create_dir(dir.path().join(".new-left")).unwrap();
+        for left in [".new-left", "placed"] {
+            fs::create_dir(dir.path().join(left)).unwrap();
+        }
         drop(cache);
         LayerCache::open(dir.path(), Mode::Root).unwrap();
-        assert!(!dir.path().join(".new-left").exists());
+        assert!(!dir.path().join(".new-left").exists() && !dir.path().join("placed").exists());
+        assert!(dir.path().join("id").exists());
     }
 }

@@ -1,11 +1,11 @@
 //! The chain: each layer on the ones below it, each built once.
 
 use crate::cache::{LayerCache, Meta};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, make_dir};
 use crate::host::{HostSpec, host_tree};
-use crate::ids::{NewId, Settled, settle};
+use crate::ids::{NewId, settle, system_names};
 use crate::install::Install;
-use crate::pack::{self, Pack, Packed};
+use crate::pack::{self, Pack};
 use crate::package::{Facts, Package};
 use crate::sandbox::Sandbox;
 use crate::scrub::scrub;
@@ -20,6 +20,8 @@ use landfall_hosts::manifest::LayerKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::{Scope, ScopedJoinHandle};
 use tempfile::TempDir;
 
 /// Grows when the way a layer is made or written changes, so that an old one is not taken for new.
@@ -114,46 +116,95 @@ pub fn build_chain(spec: &ChainSpec<'_>, progress: &dyn Progress) -> Result<Buil
             "this process is neither root nor in a user namespace; become_root first",
         )
     })?;
-    let layers = LayerCache::open(&spec.cache.root().join("layers"), mode)?;
-    let mut chain = Chain {
-        spec,
-        cache: layers,
-        built: Vec::new(),
-        ledger: spec.ledger.clone(),
-        new_ids: Vec::new(),
-        progress,
-    };
-    for step in &spec.steps {
-        match &step.content {
-            StepContent::Packages(packages)
-                if packages.packages.is_empty() && packages.removes.is_empty() => {}
-            StepContent::Packages(packages) => chain.packages(step.kind, packages)?,
-            StepContent::Settings(settings) if settings.is_empty() => {}
-            StepContent::Settings(settings) => chain.settings(step.kind, settings)?,
-            StepContent::Host(host) => chain.host(step.kind, host)?,
+    let cache = LayerCache::open(&spec.cache.root().join("layers"), mode)?;
+    let packing = Mutex::new(());
+    std::thread::scope(|scope| {
+        let mut chain = Chain {
+            spec,
+            cache: &cache,
+            scope,
+            packing: &packing,
+            laid: Vec::new(),
+            ledger: spec.ledger.clone(),
+            new_ids: Vec::new(),
+            progress,
+        };
+        for step in &spec.steps {
+            match &step.content {
+                StepContent::Packages(packages)
+                    if packages.packages.is_empty() && packages.removes.is_empty() => {}
+                StepContent::Packages(packages) => chain.packages(step.kind, packages)?,
+                StepContent::Settings(settings) if settings.is_empty() => {}
+                StepContent::Settings(settings) => chain.settings(step.kind, settings)?,
+                StepContent::Host(host) => chain.host(step.kind, host)?,
+            }
         }
-    }
-    Ok(BuiltChain { layers: chain.built, ledger: chain.ledger, new_ids: chain.new_ids })
+        chain.finish()
+    })
 }
 
-struct Chain<'a> {
-    spec: &'a ChainSpec<'a>,
-    cache: LayerCache,
-    built: Vec<BuiltLayer>,
+/// A layer whose tree is there.
+struct Laid<'scope> {
+    kind: LayerKind,
+    input_id: String,
+    epoch: u64,
+    image: Image<'scope>,
+}
+
+/// The image of a layer.
+enum Image<'scope> {
+    Cached(Meta),
+    /// Layers above are built while this one is packed.
+    Packing(ScopedJoinHandle<'scope, Result<Meta>>),
+}
+
+struct Chain<'scope, 'env> {
+    spec: &'env ChainSpec<'env>,
+    cache: &'env LayerCache,
+    scope: &'scope Scope<'scope, 'env>,
+    /// mkfs.erofs takes every CPU, so one runs at a time.
+    packing: &'env Mutex<()>,
+    laid: Vec<Laid<'scope>>,
     ledger: IdLedger,
     new_ids: Vec<NewId>,
-    progress: &'a dyn Progress,
+    progress: &'env dyn Progress,
 }
 
-impl Chain<'_> {
-    /// Trees built so far, topmost first.
+impl<'env> Chain<'_, 'env> {
+    /// Trees laid so far, topmost first.
     fn trees(&self) -> Vec<PathBuf> {
-        self.built.iter().rev().map(|layer| layer.tree.clone()).collect()
+        self.laid.iter().rev().map(|layer| self.cache.folder(&layer.input_id).join("tree")).collect()
+    }
+
+    /// Waits for the last image.
+    fn finish(self) -> Result<BuiltChain> {
+        let mut layers = Vec::new();
+        for laid in self.laid {
+            let cached = matches!(laid.image, Image::Cached(_));
+            let meta = match laid.image {
+                Image::Cached(meta) => meta,
+                Image::Packing(thread) => thread.join().map_err(|_| {
+                    Error::refused("packing a layer", "the thread that does it ended early")
+                })??,
+            };
+            let folder = self.cache.folder(&laid.input_id);
+            layers.push(BuiltLayer {
+                kind: laid.kind,
+                input_id: laid.input_id,
+                sha256: meta.sha256,
+                size: meta.size,
+                epoch: meta.epoch,
+                erofs: folder.join("layer.erofs"),
+                tree: folder.join("tree"),
+                cached,
+            });
+        }
+        Ok(BuiltChain { layers, ledger: self.ledger, new_ids: self.new_ids })
     }
 
     /// What every layer's id is made of, beside its own content.
     fn inputs(&self, recipe: &str) -> String {
-        let parent = self.built.last().map_or("", |layer| layer.input_id.as_str());
+        let parent = self.laid.last().map_or("", |layer| layer.input_id.as_str());
         let options = pack::OPTIONS.join(" ");
         format!(
             "writer {WRITER}\nparent {parent}\ntools {}\nmkfs {options}\nrecipe {recipe}\n",
@@ -168,8 +219,8 @@ impl Chain<'_> {
         }
         let facts = spec.packages.iter().map(Facts::read).collect::<Result<Vec<_>>>()?;
         let newest = facts.iter().map(|facts| facts.made).max().unwrap_or(0);
-        let epoch = newest.max(self.built.last().map_or(0, |layer| layer.epoch));
-        let build = Build::begin(&self.cache, epoch)?;
+        let epoch = newest.max(self.laid.last().map_or(0, |layer| layer.epoch));
+        let build = Build::begin(self.cache, epoch)?;
         let parents = self.trees();
         Install {
             sandbox: &build.sandbox,
@@ -191,30 +242,31 @@ impl Chain<'_> {
         if self.take_cached(kind, &input_id)? {
             return Ok(());
         }
-        let build = Build::begin(&self.cache, self.built.last().map_or(0, |layer| layer.epoch))?;
+        let build = Build::begin(self.cache, self.laid.last().map_or(0, |layer| layer.epoch))?;
         let parents = self.trees();
         let (sandbox, tree, log) = (&build.sandbox, build.tree.as_path(), build.log.as_path());
         Settings { sandbox, spec, parents: &parents, tree, log }.run()?;
         self.complete(kind, input_id, build)
     }
 
-    /// Settles ids, scrubs, packs and names what was built in a sandbox.
+    /// Settles ids, scrubs and names what was built in a sandbox, and has it packed.
     fn complete(&mut self, kind: LayerKind, input_id: String, build: Build) -> Result<()> {
-        let settled = self.settle_ids(&build.tree, &self.trees())?;
+        let parents = self.trees();
+        self.settle_ids(&build.tree, &parents)?;
         scrub(&build.tree, build.epoch)?;
         fs::remove_dir(&build.empty).map_err(Error::io("removing", &build.empty))?;
-        let entries = walk(&build.tree, build.epoch)?;
-        let packed = self.pack(&entries, build.folder.path(), (build.epoch, &input_id))?;
+        let place = self.cache.place(build.folder, &input_id)?;
+        let entries = walk(&place.join("tree"), build.epoch)?;
+        let merged = Merged::new(std::iter::once(place.join("tree")).chain(parents).collect());
         let meta = Meta {
-            sha256: packed.sha256,
-            size: packed.size,
+            sha256: String::new(),
+            size: 0,
             epoch: build.epoch,
             mode: self.cache.mode().to_owned(),
-            users: settled.users,
-            groups: settled.groups,
+            users: system_names(&merged.text("/etc/passwd")),
+            groups: system_names(&merged.text("/etc/group")),
         };
-        self.cache.finish(build.folder, &input_id, &meta)?;
-        self.push(kind, input_id, &meta, false);
+        self.pack(kind, input_id, entries, meta);
         Ok(())
     }
 
@@ -222,26 +274,19 @@ impl Chain<'_> {
     fn host(&mut self, kind: LayerKind, spec: &HostSpec) -> Result<()> {
         let tree = host_tree(spec, &Merged::new(self.trees()))?;
         let entries = tree.entries();
-        let epoch = spec.epoch;
         let input_id = hash::sha256((self.inputs("host") + &digest(&entries)).as_bytes());
         if self.take_cached(kind, &input_id)? {
             return Ok(());
         }
         let folder = self.cache.begin()?;
         let place = folder.path().join("tree");
-        fs::create_dir(&place).map_err(Error::io("making", &place))?;
+        make_dir(&place)?;
         tree.unpack(&place)?;
-        let packed = self.pack(&entries, folder.path(), (epoch, &input_id))?;
-        let meta = Meta {
-            sha256: packed.sha256,
-            size: packed.size,
-            epoch,
-            mode: self.cache.mode().to_owned(),
-            users: BTreeMap::new(),
-            groups: BTreeMap::new(),
-        };
-        self.cache.finish(folder, &input_id, &meta)?;
-        self.push(kind, input_id, &meta, false);
+        self.cache.place(folder, &input_id)?;
+        let mode = self.cache.mode().to_owned();
+        // Its lists of users are made anew from those below each time, so no id in it can be stale.
+        let meta = Meta { epoch: spec.epoch, mode, ..Meta::default() };
+        self.pack(kind, input_id, entries, meta);
         Ok(())
     }
 
@@ -273,11 +318,12 @@ impl Chain<'_> {
             }
         }
         self.report_ids(new)?;
-        self.push(kind, input_id.to_owned(), &meta, true);
+        let (input_id, epoch) = (input_id.to_owned(), meta.epoch);
+        self.laid.push(Laid { kind, input_id, epoch, image: Image::Cached(meta) });
         Ok(true)
     }
 
-    fn settle_ids(&mut self, tree: &Path, parents: &[PathBuf]) -> Result<Settled> {
+    fn settle_ids(&mut self, tree: &Path, parents: &[PathBuf]) -> Result<()> {
         let holder = |file: &str| parents.iter().map(|tree| tree.join(file)).find(|path| path.exists());
         let merged = tempfile::tempdir().map_err(Error::io("making a folder in", &std::env::temp_dir()))?;
         let etc = merged.path().join("etc");
@@ -287,9 +333,8 @@ impl Chain<'_> {
                 fs::copy(&source, merged.path().join(file)).map_err(Error::io("copying", &source))?;
             }
         }
-        let settled = settle(tree, merged.path(), &mut self.ledger)?;
-        self.report_ids(settled.new.clone())?;
-        Ok(settled)
+        let new = settle(tree, merged.path(), &mut self.ledger)?;
+        self.report_ids(new)
     }
 
     fn report_ids(&mut self, new: Vec<NewId>) -> Result<()> {
@@ -312,30 +357,39 @@ impl Chain<'_> {
         Ok(())
     }
 
-    fn pack(&self, entries: &[Entry], scratch: &Path, (epoch, input_id): (u64, &str)) -> Result<Packed> {
-        let total = entries.iter().map(|entry| match &entry.kind {
-            crate::tree::Kind::File(content) => content.size(),
-            _ => 0,
+    /// Packs in a thread; the layer is in the cache once that is done.
+    fn pack(&mut self, kind: LayerKind, input_id: String, entries: Vec<Entry>, meta: Meta) {
+        let (epoch, id) = (meta.epoch, input_id.clone());
+        let (tools, cache, progress, packing) = (self.spec.tools, self.cache, self.progress, self.packing);
+        let thread = self.scope.spawn(move || {
+            let _turn = packing.lock();
+            let scratch = &cache.folder(&id);
+            let sizes = entries.iter().map(|entry| match &entry.kind {
+                Kind::File(content) => content.size(),
+                _ => 0,
+            });
+            let what = format!("layer {}", name(kind));
+            progress.event(Event::Begin { task: Task::Pack, what, total: sizes.sum() });
+            let pack = Pack { tools, scratch, epoch, input_id: &id };
+            let packed = pack.write(&entries, &scratch.join("layer.erofs"), progress)?;
+            progress.event(Event::End { task: Task::Pack });
+            let meta = Meta { sha256: packed.sha256, size: packed.size, ..meta };
+            cache.commit(&id, &meta)?;
+            Ok(meta)
         });
-        self.progress.event(Event::Begin { task: Task::Pack, what: "layer".into(), total: total.sum() });
-        let pack = Pack { tools: self.spec.tools, scratch, epoch, input_id };
-        let packed = pack.write(entries, &scratch.join("layer.erofs"), self.progress)?;
-        self.progress.event(Event::End { task: Task::Pack });
-        Ok(packed)
+        self.laid.push(Laid { kind, input_id, epoch, image: Image::Packing(thread) });
     }
+}
 
-    fn push(&mut self, kind: LayerKind, input_id: String, meta: &Meta, cached: bool) {
-        let folder = self.cache.folder(&input_id);
-        self.built.push(BuiltLayer {
-            kind,
-            sha256: meta.sha256.clone(),
-            size: meta.size,
-            epoch: meta.epoch,
-            erofs: folder.join("layer.erofs"),
-            tree: folder.join("tree"),
-            input_id,
-            cached,
-        });
+/// A kind's name in the manifest.
+fn name(kind: LayerKind) -> &'static str {
+    match kind {
+        LayerKind::Base => "base",
+        LayerKind::Desktop => "desktop",
+        LayerKind::Packages => "packages",
+        LayerKind::Profile => "profile",
+        LayerKind::Settings => "settings",
+        LayerKind::Host => "host",
     }
 }
 
@@ -355,7 +409,7 @@ impl Build {
         let at = |name: &str| folder.path().join(name);
         let (tree, empty, log) = (at("tree"), at("empty"), at("build.log"));
         for place in [&tree, &empty] {
-            fs::create_dir(place).map_err(Error::io("making", place))?;
+            make_dir(place)?;
         }
         Ok(Self { sandbox: Sandbox::new(epoch, folder.path())?, folder, epoch, tree, empty, log })
     }

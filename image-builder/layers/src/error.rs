@@ -1,6 +1,8 @@
 //! Why a layer could not be built.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Why a layer could not be built.
@@ -54,4 +56,11 @@ impl Error {
     pub(crate) fn refused(doing: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Refused { doing: doing.into(), reason: reason.into() }
     }
+}
+
+/// Makes a directory with mode 0755 whatever the umask is: the mode ends up in an image.
+pub(crate) fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir(path).map_err(Error::io("making", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(Error::io("setting the mode of", path))
 }

@@ -31,20 +31,9 @@ struct Changes {
     gids: BTreeMap<u32, u32>,
 }
 
-/// The system names that a layer makes.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// Names that the ledger lacked.
-    pub new: Vec<NewId>,
-    /// All users that are new in the layer, with the ledger's ids.
-    pub users: BTreeMap<String, u32>,
-    /// All groups that are new in the layer.
-    pub groups: BTreeMap<String, u32>,
-}
-
 /// Makes a layer's ids the ledger's; `parent` holds the password files below it.
-pub fn settle(tree: &Path, parent: &Path, ledger: &mut IdLedger) -> Result<Settled> {
-    let mut settled = Settled::default();
+pub fn settle(tree: &Path, parent: &Path, ledger: &mut IdLedger) -> Result<Vec<NewId>> {
+    let mut new = Vec::new();
     let mut changes = Changes::default();
     for (file, kind, map) in
         [("etc/passwd", "user", &mut changes.uids), ("etc/group", "group", &mut changes.gids)]
@@ -56,18 +45,20 @@ pub fn settle(tree: &Path, parent: &Path, ledger: &mut IdLedger) -> Result<Settl
         let now = names(&fs::read_to_string(&path).map_err(Error::io("reading", &path))?);
         let before = names(&fs::read_to_string(parent.join(file)).unwrap_or_default());
         let names = now.into_iter().filter(|(name, _)| !before.contains_key(name)).collect();
-        let (known, made) = match kind {
-            "user" => (&mut ledger.users, &mut settled.users),
-            _ => (&mut ledger.groups, &mut settled.groups),
-        };
-        *map = assign(kind, &names, known, &mut settled.new)?;
-        made.extend(names.into_keys().filter_map(|name| known.get(&name).map(|&id| (name, id))));
+        let known = if kind == "user" { &mut ledger.users } else { &mut ledger.groups };
+        *map = assign(kind, &names, known, &mut new)?;
     }
     if !changes.uids.is_empty() || !changes.gids.is_empty() {
         rewrite_files(tree, &changes)?;
         change_owners(tree, &changes, &mut BTreeSet::new())?;
     }
-    Ok(settled)
+    Ok(new)
+}
+
+/// The system names of a passwd(5) or group(5) text with their ids.
+pub fn system_names(text: &str) -> BTreeMap<String, u32> {
+    let system = |id: &u32| (FIRST_SYSTEM_ID..=LAST_SYSTEM_ID).contains(id);
+    names(text).into_iter().filter(|(_, id)| system(id)).collect()
 }
 
 /// `name → id` of passwd(5) or group(5): both have the id in the third field.
@@ -230,9 +221,8 @@ mod tests {
         lchown(&file, Some(100), Some(101)).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o2755)).unwrap();
         let mut ledger = IdLedger { users: [("x".into(), 101)].into(), groups: [("x".into(), 100)].into() };
-        let settled = settle(&tree, dir.path(), &mut ledger).unwrap();
-        assert!(settled.new.is_empty());
-        assert_eq!(settled.users, BTreeMap::from([("x".to_owned(), 101)]));
+        let new = settle(&tree, dir.path(), &mut ledger).unwrap();
+        assert!(new.is_empty());
         let metadata = fs::metadata(&file).unwrap();
         assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (101, 100, 0o2755));
         assert_eq!(

@@ -5,7 +5,7 @@
 //! Pre-Depends allow; the lock has settled what is installed, so nothing is left for a solver.
 
 use crate::chain::PackageSpec;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, make_dir};
 use crate::package::{Facts, Package, batches, essential_closure};
 use crate::sandbox::Sandbox;
 use landfall_debian::deb;
@@ -94,14 +94,16 @@ impl Install<'_> {
             unpack(&facts.package, self.tree)?;
         }
         let database = self.tree.join("var/lib/dpkg");
-        fs::create_dir_all(&database).map_err(Error::io("making", &database))?;
-        let status = database.join("status");
-        fs::write(&status, "").map_err(Error::io("writing", &status))?;
         for folder in ["info", "updates", "triggers", "alternatives", "parts"] {
             let path = database.join(folder);
-            fs::create_dir_all(&path).map_err(Error::io("making", &path))?;
+            if !path.exists() {
+                make_dir(&path)?;
+            }
         }
-        Ok(())
+        let status = database.join("status");
+        fs::write(&status, "").map_err(Error::io("writing", &status))?;
+        fs::set_permissions(&status, fs::Permissions::from_mode(0o644))
+            .map_err(Error::io("setting the mode of", &status))
     }
 
     /// policy-rc.d (invoke-rc.d(8)): 101 is "action forbidden".
