@@ -12,7 +12,7 @@ use super::{identity, prompt, report, unattended, verify};
 use crate::context::Context;
 use crate::error::Error;
 use crate::probe::{Machine, Partition, disks, machine};
-use crate::stage1::now;
+use crate::stage1::{not_before, now};
 use landfall_disk::{InstallId, LOADER_CONF, medium_loader_conf};
 use landfall_hosts::host::OnError;
 use landfall_hosts::medium::{Seed, Unattended};
@@ -183,6 +183,7 @@ impl<'a> Attempt<'a> {
             .into());
         }
         self.host = Some(name);
+        not_before(self.context, chosen.manifest.epoch);
         Ok(chosen)
     }
 

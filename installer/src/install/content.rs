@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::probe::Disk;
-use landfall_disk::{DiskState, survey};
+use landfall_disk::{DiskState, MIB, survey};
 use serde::Serialize;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// The start of a disk, where every known format has its marks and where writing begins.
@@ -78,27 +79,32 @@ fn inspect(disk: &Disk) -> Result<Content> {
         DiskState::Keeping(id) => Content::HalfKept { id: id.to_string() },
         DiskState::Done(id) => Content::Machine { id: id.to_string() },
         // The survey looks at both ends; data without any mark may stand in between.
-        DiskState::Blank if is_blank(disk)? => Content::Blank,
+        DiskState::Blank if is_blank(disk, seen.table.is_some())? => Content::Blank,
         DiskState::Blank => Content::Used { what: "data without a partition table".into() },
         DiskState::Medium | DiskState::Occupied => Content::Used { what: seen.to_string() },
     })
 }
 
-fn is_blank(disk: &Disk) -> Result<bool> {
+/// The table of a disk that has no partitions is passed over: the survey has judged it.
+fn is_blank(disk: &Disk, has_table: bool) -> Result<bool> {
     let doing = || format!("reading {}", disk.path.display());
     let file = File::open(&disk.path).map_err(Error::io(doing()))?;
-    blank(&file, disk.size_bytes).map_err(Error::io(doing()))
+    let table_bytes = if has_table { MIB } else { 0 };
+    let end = disk.size_bytes.saturating_sub(table_bytes);
+    blank(&file, table_bytes..end).map_err(Error::io(doing()))
 }
 
 /// Whether both ends and samples between them are all zeroes, or all ones as erased flash is.
-pub(crate) fn blank(file: &impl FileExt, size: u64) -> std::io::Result<bool> {
+pub(crate) fn blank(file: &impl FileExt, range: Range<u64>) -> std::io::Result<bool> {
+    let Range { start, end } = range;
+    let size = end.saturating_sub(start);
     let mut buffer = vec![0u8; SAMPLE_BYTES];
     let (zeroes, ones) = (vec![0u8; SAMPLE_BYTES], vec![0xffu8; SAMPLE_BYTES]);
-    let mut places: Vec<u64> = (0..START_BYTES.min(size)).step_by(SAMPLE_BYTES).collect();
-    places.extend((size.saturating_sub(END_BYTES)..size).step_by(SAMPLE_BYTES));
-    places.extend((1..SAMPLES).map(|n| size / SAMPLES * n));
+    let mut places: Vec<u64> = (start..start + START_BYTES.min(size)).step_by(SAMPLE_BYTES).collect();
+    places.extend((end - END_BYTES.min(size)..end).step_by(SAMPLE_BYTES));
+    places.extend((1..SAMPLES).map(|n| start + size / SAMPLES * n));
     for place in places {
-        let length = usize::try_from(size - place).unwrap_or(usize::MAX).min(SAMPLE_BYTES);
+        let length = usize::try_from(end.saturating_sub(place)).unwrap_or(usize::MAX).min(SAMPLE_BYTES);
         let Some(part) = buffer.get_mut(..length) else {
             continue;
         };
@@ -120,15 +126,16 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let size = 1 << 30;
         file.set_len(size).unwrap();
-        assert!(blank(&file, size).unwrap());
+        assert!(blank(&file, 0..size).unwrap());
         file.write_all(b"x").unwrap();
-        assert!(!blank(&file, size).unwrap());
+        assert!(blank(&file, MIB..size).unwrap());
+        assert!(!blank(&file, 0..size).unwrap());
         file.write_all_at(&[0], 0).unwrap();
         file.write_all_at(b"x", size - 1).unwrap();
-        assert!(!blank(&file, size).unwrap());
+        assert!(!blank(&file, 0..size).unwrap());
         file.write_all_at(&[0], size - 1).unwrap();
         file.write_all_at(&[7; 70_000], size / 2).unwrap();
-        assert!(!blank(&file, size).unwrap());
-        assert!(blank(&tempfile::tempfile().unwrap(), 0).unwrap());
+        assert!(!blank(&file, 0..size).unwrap());
+        assert!(blank(&tempfile::tempfile().unwrap(), 0..0).unwrap());
     }
 }

@@ -15,6 +15,7 @@ use super::{copy, esp, state, target, verify};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::mounts::Mount;
+use crate::stage1::set_aside;
 use landfall_disk::InstallId;
 use landfall_hosts::medium::Seed;
 use landfall_hosts::paths::data;
@@ -79,7 +80,7 @@ pub fn write(
 
 fn leave(folder: &Path, decided: &Decided<'_>) -> Result<()> {
     state::write(folder, decided.chosen, &decided.seed, decided.identity.as_ref())?;
-    state::reserve(folder)
+    set_aside(folder)
 }
 
 /// Copies the layers and reads them back from the disk itself: what the page cache holds proves

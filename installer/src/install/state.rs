@@ -6,16 +6,12 @@ use crate::error::{Error, Result};
 use crate::{mounts, tree};
 use landfall_hosts::medium::Seed;
 use landfall_hosts::paths::{data, state};
-use rustix::fs::{FallocateFlags, fallocate};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Format of the state that this version writes.
 const FORMAT: &str = "1\n";
-/// What a full disk leaves for stage 1, the upper and a deploy.
-const RESERVE_BYTES: u64 = 256 << 20;
-
 /// Makes the folders of a machine's data partition.
 pub fn folders(folder: &Path) -> Result<()> {
     for (path, mode) in [
@@ -55,13 +51,4 @@ pub fn write(folder: &Path, chosen: &Chosen, seed: &Seed, identity: Option<&Iden
         tree::write(&top.join(state::IDENTITY), identity.text().as_bytes(), 0o600)?;
     }
     Ok(())
-}
-
-/// Sets room aside. A disk that has not even that is said, not refused.
-pub fn reserve(folder: &Path) -> Result<()> {
-    let path = folder.join(data::RESERVE);
-    let doing = || format!("setting room aside in {}", path.display());
-    let file = File::create(&path).map_err(Error::io(doing()))?;
-    fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES).map_err(Error::io(doing()))?;
-    file.sync_all().map_err(Error::io(doing()))
 }

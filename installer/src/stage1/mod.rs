@@ -7,6 +7,7 @@ mod etc;
 mod keep;
 mod overlay;
 mod rescue;
+mod reserve;
 mod switch;
 mod trial;
 mod units;
@@ -20,7 +21,8 @@ use landfall_hosts::machine::Machine;
 use landfall_hosts::paths::machine;
 use std::path::{Path, PathBuf};
 
-pub use clock::now;
+pub use clock::{not_before, now};
+pub use reserve::set_aside;
 pub use trial::run_try;
 
 /// Where the new root is put together.
@@ -44,6 +46,7 @@ fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::I
     let manifest = data::manifest(&folder, number)?;
     clock::not_before(context, manifest.epoch);
     data::note_format(context, &folder);
+    reserve::balance(context, &folder);
     let layers = overlay::mount_layers(roots, &folder, &manifest)?;
     let upper = upper::fresh(&folder)?;
     let root = PathBuf::from(SYSROOT);
