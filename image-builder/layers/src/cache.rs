@@ -114,13 +114,16 @@ impl LayerCache {
         Ok(place)
     }
 
-    /// Makes a folder a layer. All of it reaches the disk first.
-    pub fn commit(&self, input_id: &str, meta: &Meta) -> Result<()> {
+    /// Makes a folder a layer. What later builds rely on reaches the disk first: the image, and
+    /// (unless `image_only`, for a tree that no layer is built on) the tree.
+    pub fn commit(&self, input_id: &str, meta: &Meta, image_only: bool) -> Result<()> {
         let place = self.folder(input_id);
         let text =
             toml::to_string(meta).map_err(|error| Error::refused("describing a layer", error.to_string()))?;
-        let handle = File::open(&place).map_err(Error::io("opening", &place))?;
-        rustix::fs::syncfs(&handle).map_err(|errno| Error::io("syncing", &place)(errno.into()))?;
+        let image = place.join("layer.erofs");
+        let handle = File::open(&image).map_err(Error::io("opening", &image))?;
+        let synced = if image_only { rustix::fs::fsync(&handle) } else { rustix::fs::syncfs(&handle) };
+        synced.map_err(|errno| Error::io("syncing", &place)(errno.into()))?;
         Ok(replace_file(&place.join(META), text.as_bytes())?)
     }
 }
@@ -147,7 +150,7 @@ mod tests {
         assert_eq!(cache.find("id"), None);
         cache.place(folder, "id").unwrap();
         assert_eq!(cache.find("id"), None, "without its description it is no layer");
-        cache.commit("id", &meta).unwrap();
+        cache.commit("id", &meta, false).unwrap();
         assert_eq!(cache.find("id"), Some(meta));
         fs::write(dir.path().join("id/layer.erofs"), "cut").unwrap();
         assert_eq!(cache.find("id"), None, "an image that was cut short is built again");

@@ -374,7 +374,7 @@ impl<'env> Chain<'_, 'env> {
             let packed = pack.write(&entries, &scratch.join("layer.erofs"), progress)?;
             progress.event(Event::End { task: Task::Pack });
             let meta = Meta { sha256: packed.sha256, size: packed.size, ..meta };
-            cache.commit(&id, &meta)?;
+            cache.commit(&id, &meta, kind == LayerKind::Host)?;
             Ok(meta)
         });
         self.laid.push(Laid { kind, input_id, epoch, image: Image::Packing(thread) });

@@ -8,9 +8,10 @@ use crate::chain::PackageSpec;
 use crate::error::{Error, Result, make_dir};
 use crate::package::{Facts, Package, batches, essential_closure};
 use crate::sandbox::Sandbox;
+use crate::watch::watched;
 use landfall_debian::deb;
 use landfall_debian::run::{Bind, RootCommand, RootDirs, RunInRoot};
-use landfall_hosts::event::{Event, Progress, Task};
+use landfall_hosts::event::Progress;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -49,12 +50,12 @@ const DPKG: &[&str] = &["dpkg", "--force-unsafe-io", "--force-confdef", "--force
 impl Install<'_> {
     /// Makes the tree.
     pub fn run(&self) -> Result<()> {
-        let total = self.facts.len() as u64;
-        self.progress.event(Event::Begin {
-            task: Task::Unpack,
-            what: format!("layer {}", self.spec.name),
-            total,
-        });
+        let what = format!("layer {}", self.spec.name);
+        watched(self.log, (&what, self.facts.len() as u64), self.progress, || self.install())?;
+        self.mark()
+    }
+
+    fn install(&self) -> Result<()> {
         let mut done = BTreeSet::new();
         if self.parents.is_empty() {
             done = essential_closure(self.facts);
@@ -73,16 +74,7 @@ impl Install<'_> {
             let unpack = ["--auto-deconfigure", "--no-triggers", "--unpack"];
             self.dpkg(&unpack, self.files(&batch.unpack))?;
         }
-        self.progress.event(Event::End { task: Task::Unpack });
-        self.progress.event(Event::Begin {
-            task: Task::Configure,
-            what: format!("layer {}", self.spec.name),
-            total,
-        });
-        self.dpkg(&["--configure", "--pending"], Vec::new())?;
-        self.progress.event(Event::Advance { task: Task::Configure, by: total });
-        self.progress.event(Event::End { task: Task::Configure });
-        self.mark()
+        self.dpkg(&["--configure", "--pending"], Vec::new())
     }
 
     /// base-files first: it brings the links of the merged /usr, through which the others go.
@@ -190,13 +182,7 @@ impl Install<'_> {
     }
 
     fn dpkg(&self, options: &[&str], rest: Vec<OsString>) -> Result<()> {
-        let count = rest.len() as u64;
-        let argv = DPKG.iter().chain(options).map(OsString::from).chain(rest).collect();
-        self.command(argv, None)?;
-        if options.last().is_some_and(|last| matches!(*last, "--unpack" | "--install")) {
-            self.progress.event(Event::Advance { task: Task::Unpack, by: count });
-        }
-        Ok(())
+        self.command(DPKG.iter().chain(options).map(OsString::from).chain(rest).collect(), None)
     }
 
     fn shell(&self, script: &str) -> Result<()> {

@@ -18,6 +18,7 @@ pub mod scrub;
 pub mod settings;
 mod sys;
 pub mod tree;
+mod watch;
 
 pub use chain::{BuiltChain, BuiltLayer, ChainSpec, PackageSpec, Step, StepContent, build_chain};
 pub use error::{Error, Result};
