@@ -104,6 +104,11 @@ pub fn find(context: &Context) -> Result<Medium> {
 
 fn on_disk(context: &Context, disk: Disk, wanted: Option<&str>, trouble: &mut Vec<String>) -> Option<Medium> {
     let gpt: Gpt = table::gpt(&disk)?;
+    // A machine's disk has the same type of partition. It is not even mounted: the kernel deletes
+    // orphaned inodes on a read-only mount, too (ext4_orphan_cleanup).
+    if !is_medium(&gpt) {
+        return None;
+    }
     let entry = gpt
         .entries
         .iter()
@@ -122,7 +127,11 @@ fn on_disk(context: &Context, disk: Disk, wanted: Option<&str>, trouble: &mut Ve
     }
 }
 
-/// Without its journal: a machine's disk that is only looked at here must stay byte for byte.
+fn is_medium(gpt: &Gpt) -> bool {
+    gpt.entries.first().is_some_and(|entry| entry.name == types::MEDIUM_NAME)
+}
+
+/// Without its journal: what is only looked at stays byte for byte.
 fn open(context: &Context, data: &Partition) -> Result<Option<(Mount, PathBuf, MediumIndex)>> {
     let folder = context.roots.run.join("landfall/medium");
     let kind = Kind { name: "ext4", flags: inert() | MountFlags::RDONLY, options: "noload" };
@@ -143,4 +152,30 @@ fn read_index(path: &Path) -> Result<MediumIndex> {
         return Err(Error::parse("the medium's index", "it was written by a newer Landfall than this /init"));
     }
     Ok(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_disk::{
+        Guids, InstallId, Layout, MIB, Marker, Old, Phase, TableSeen, read_table, write_new,
+    };
+
+    #[test]
+    fn only_a_medium_is_taken_for_one() {
+        let named = |name: &str| {
+            let mut file = tempfile::tempfile().unwrap();
+            let layout = Layout::medium(64 * MIB, 64 * MIB);
+            file.set_len(layout.disk_bytes).unwrap();
+            write_new(&mut file, &layout, &Guids::derived(b"x"), name, Old::Zeroes).unwrap();
+            let TableSeen::Gpt(gpt) = read_table(&mut file, 512).unwrap() else { panic!("no table") };
+            is_medium(&gpt)
+        };
+        assert!(named(types::MEDIUM_NAME));
+        let id = InstallId([1; 8]);
+        for phase in [Phase::Installing, Phase::Keeping, Phase::Done] {
+            assert!(!named(&Marker { phase, id }.to_string()));
+        }
+        assert!(!named(""));
+    }
 }
