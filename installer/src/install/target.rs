@@ -1,5 +1,6 @@
 //! The target disk while it is written: table, partitions, file system.
 
+use super::content;
 use super::plan::Plan;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ pub fn partition(context: &Context, plan: &Plan, id: InstallId) -> Result<Target
     let marker = Marker { phase: Phase::Installing, id };
     let doing = || format!("partitioning {}", plan.disk.path.display());
     let mut file = exclusively(&plan.disk.path)?;
+    still_planned(context, plan, &file)?;
     write_new(&mut file, &plan.layout, &guids, &marker.to_string(), Old::Unknown)
         .map_err(Error::disk(doing()))?;
     file.sync_all().map_err(Error::io(doing()))?;
@@ -59,6 +61,25 @@ pub fn partition(context: &Context, plan: &Plan, id: InstallId) -> Result<Target
         Error::Words(format!("the kernel does not show the new partitions of {name}; restart and try again"))
     })?;
     Ok(Target { disk, guids, esp, data })
+}
+
+/// Between the plan and here lie a check of all layers and perhaps a passphrase: time enough to
+/// plug disks in and out. Asked once the device is open, for from then on its name cannot pass to
+/// another.
+fn still_planned(context: &Context, plan: &Plan, file: &File) -> Result<()> {
+    let planned = &plan.disk;
+    let another = || {
+        Error::Words(format!(
+            "{} is not the disk that was planned any more: {}. Nothing was written; try again",
+            planned.path.display(),
+            planned.line()
+        ))
+    };
+    let size = sys::size_bytes(file).map_err(Error::io(format!("measuring {}", planned.path.display())))?;
+    let now = disks::list(&context.roots).into_iter().find(|disk| disk.name == planned.name);
+    let now = now.filter(|now| now.is_same(planned) && size == planned.size_bytes).ok_or_else(another)?;
+    // Hardware without a name of its own is known by its content.
+    if now.has_identity() || content::look(&now) == plan.content { Ok(()) } else { Err(another()) }
 }
 
 /// `O_EXCL` on a device fails while anything has it mounted or in an array (open(2)).
