@@ -9,12 +9,14 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// The start of a disk, where every known format has its marks and where writing begins.
-const START_BYTES: u64 = 128 << 20;
+const START_BYTES: u64 = 32 << 20;
 /// Its end: backup tables, array members.
-const END_BYTES: u64 = 16 << 20;
+const END_BYTES: u64 = 8 << 20;
 /// Places in between that are looked at: data without any mark must not pass for nothing.
 const SAMPLES: u64 = 512;
-const SAMPLE_BYTES: usize = 64 * 1024;
+const SAMPLE_BYTES: u64 = 4096;
+/// How much is read at once.
+const CHUNK_BYTES: u64 = 256 * 1024;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -98,22 +100,29 @@ fn is_blank(disk: &Disk, has_table: bool) -> Result<bool> {
 pub(crate) fn blank(file: &impl FileExt, range: Range<u64>) -> std::io::Result<bool> {
     let Range { start, end } = range;
     let size = end.saturating_sub(start);
-    let mut buffer = vec![0u8; SAMPLE_BYTES];
-    let (zeroes, ones) = (vec![0u8; SAMPLE_BYTES], vec![0xffu8; SAMPLE_BYTES]);
-    let mut places: Vec<u64> = (start..start + START_BYTES.min(size)).step_by(SAMPLE_BYTES).collect();
-    places.extend((end - END_BYTES.min(size)..end).step_by(SAMPLE_BYTES));
-    places.extend((1..SAMPLES).map(|n| start + size / SAMPLES * n));
+    let chunk = usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX);
+    let mut buffer = vec![0u8; chunk];
+    let (zeroes, ones) = (vec![0u8; chunk], vec![0xffu8; chunk]);
+    let mut places = chunks(start..start + START_BYTES.min(size));
+    places.extend(chunks(end - END_BYTES.min(size)..end));
+    places.extend((1..SAMPLES).map(|n| start + size / SAMPLES * n).map(|at| at..at + SAMPLE_BYTES));
     for place in places {
-        let length = usize::try_from(end.saturating_sub(place)).unwrap_or(usize::MAX).min(SAMPLE_BYTES);
+        let length = place.end.min(end).saturating_sub(place.start);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         let Some(part) = buffer.get_mut(..length) else {
             continue;
         };
-        file.read_exact_at(part, place)?;
+        file.read_exact_at(part, place.start)?;
         if ![&zeroes, &ones].iter().any(|empty| empty.get(..length) == Some(&*part)) {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn chunks(range: Range<u64>) -> Vec<Range<u64>> {
+    let step = usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX);
+    range.clone().step_by(step).map(|at| at..(at + CHUNK_BYTES).min(range.end)).collect()
 }
 
 #[cfg(test)]
