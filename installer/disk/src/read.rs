@@ -89,14 +89,18 @@ pub fn read_table(disk: &mut (impl Read + Seek), sector_bytes: u32) -> Result<Ta
     if let Found::Valid(gpt) = primary {
         return Ok(TableSeen::Gpt(gpt));
     }
+    let partitions = mbr_entries(&mbr);
+    let protective = partitions.iter().any(|entry| entry.kind == 0xee);
+    if matches!(primary, Found::Nothing) && !protective && !partitions.is_empty() {
+        // A backup at the end is then left from an earlier life: whoever wrote an image or an MBR
+        // over the start did not know of it.
+        return Ok(TableSeen::Mbr(partitions));
+    }
     let backup = source.copy_at(sectors.saturating_sub(1))?;
     if let Found::Valid(gpt) = backup {
         return Ok(TableSeen::Gpt(Gpt { from_backup: true, ..gpt }));
     }
-    let partitions = mbr_entries(&mbr);
-    let claims_gpt = partitions.iter().any(|entry| entry.kind == 0xee)
-        || matches!(primary, Found::Damaged)
-        || matches!(backup, Found::Damaged);
+    let claims_gpt = protective || matches!(primary, Found::Damaged) || matches!(backup, Found::Damaged);
     Ok(match (claims_gpt, partitions.is_empty()) {
         (true, _) => TableSeen::Damaged,
         (false, false) => TableSeen::Mbr(partitions),

@@ -88,7 +88,9 @@ pub fn survey(disk: &mut (impl Read + Seek), sector_bytes: u32) -> Result<Survey
         TableSeen::Damaged => out.table = Some("a damaged GPT"),
         TableSeen::None => {}
     }
-    if out.partitions.is_empty() {
+    // Where only the backup is left, somebody may have formatted the whole disk since.
+    let from_backup = matches!(&seen, TableSeen::Gpt(gpt) if gpt.from_backup);
+    if out.partitions.is_empty() || from_backup {
         out.whole = probe(disk, 0, disk_bytes)?;
     }
     out.state = match &seen {
@@ -133,7 +135,7 @@ fn gpt_state(
     let ours = gpt.entries.len() == 3
         && first.type_guid == types::BIOS_BOOT
         && gpt.entries.get(2).is_some_and(|p| p.type_guid == types::DATA);
-    if !ours {
+    if !ours || survey.whole.is_some() {
         return Ok(DiskState::Occupied);
     }
     if first.name == types::MEDIUM_NAME {
@@ -269,6 +271,37 @@ mod tests {
             let seen = survey(&mut with_table(&name), 512).unwrap();
             assert_eq!(seen.state, state, "{name}");
         }
+    }
+
+    #[test]
+    fn a_marker_in_a_stale_backup_makes_nobodys_data_worthless() {
+        let marker = Marker { phase: Phase::Installing, id: ID }.to_string();
+        // The start is as a power cut may leave it: the backup speaks for the disk.
+        let mut torn = with_table(&marker);
+        torn.get_mut()[600] ^= 1;
+        assert_eq!(survey(&mut torn, 512).unwrap().state, DiskState::Installing(ID));
+        let mut cut = with_table(&marker);
+        cut.get_mut()[..20_000].fill(0);
+        assert_eq!(survey(&mut cut, 512).unwrap().state, DiskState::Installing(ID));
+
+        let mut formatted = with_table(&marker);
+        formatted.get_mut()[..20_000].fill(0);
+        formatted.get_mut()[0x438..0x43a].copy_from_slice(&[0x53, 0xef]);
+        let seen = survey(&mut formatted, 512).unwrap();
+        assert_eq!(
+            (seen.state.clone(), seen.to_string()),
+            (DiskState::Occupied, "ext2 on the whole disk".into())
+        );
+
+        let mut image = with_table(&marker);
+        let start = image.get_mut();
+        start[..20_000].fill(0);
+        start[510..512].copy_from_slice(&[0x55, 0xaa]);
+        start[446 + 4] = 0x83;
+        start[446 + 8..446 + 12].copy_from_slice(&2048u32.to_le_bytes());
+        start[446 + 12..446 + 16].copy_from_slice(&6144u32.to_le_bytes());
+        let seen = survey(&mut image, 512).unwrap();
+        assert_eq!((seen.state, seen.table), (DiskState::Occupied, Some("an MBR")));
     }
 
     #[test]
