@@ -25,7 +25,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use tempfile::TempDir;
 
 /// Grows when the way a layer is made or written changes, so that an old one is not taken for new.
-pub const WRITER: u32 = 2;
+pub const WRITER: u32 = 3;
 
 /// A layer of packages.
 #[derive(Debug, Clone, Default)]

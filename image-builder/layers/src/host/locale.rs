@@ -16,10 +16,8 @@ impl Layer<'_> {
         if self.below.link("/etc/default/locale").is_none() {
             self.text("/etc/default/locale", text);
         }
-        self.time_zone()?;
-        let keyboard = keyboard_file(&locale.keyboard);
-        self.text("/etc/default/keyboard", keyboard);
-        Ok(())
+        // The keyboard's file stands in the layer that compiled it, for console-setup compares dates.
+        self.time_zone()
     }
 
     fn time_zone(&mut self) -> Result<()> {

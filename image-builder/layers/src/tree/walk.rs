@@ -9,6 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// Sources that are a second older than what was compiled from them. console-setup(8) compiles
+/// again at every boot unless its result is the newer file, and clamping makes them equal.
+const SOURCES: &[&[u8]] = &[b"etc/default/console-setup", b"etc/default/keyboard"];
+
 /// Every entry below `root` (and the root itself, first), sorted, parents before children. Times
 /// later than `epoch` become `epoch`: what a build wrote is as old as its newest package.
 pub fn walk(root: &Path, epoch: u64) -> Result<Vec<Entry>, TreeError> {
@@ -72,7 +76,9 @@ impl Walk {
         let mode = if whiteout { 0 } else { metadata.mode() & 0o7777 };
         let xattrs =
             if whiteout || matches!(kind, Kind::HardLink(_)) { Xattrs::new() } else { xattrs(place)? };
-        let mtime = u64::try_from(metadata.mtime()).unwrap_or(0).min(self.epoch);
+        let latest =
+            if SOURCES.contains(&path.as_slice()) { self.epoch.saturating_sub(1) } else { self.epoch };
+        let mtime = u64::try_from(metadata.mtime()).unwrap_or(0).min(latest);
         self.entries.push(Entry {
             path,
             kind,
@@ -159,6 +165,20 @@ mod tests {
         assert_eq!(names, ["", "a", "b", "b/z", "b.link"]);
         assert!(entries.iter().all(|entry| entry.mtime == 1000));
         assert_eq!(entries[3].kind, Kind::HardLink(b"a".to_vec()));
+    }
+
+    #[test]
+    fn what_is_compiled_is_newer_than_its_source() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["etc/default", "etc/console-setup"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for file in ["etc/default/keyboard", "etc/console-setup/cached_setup_terminal.sh"] {
+            fs::write(dir.path().join(file), "x").unwrap();
+        }
+        let entries = walk(dir.path(), 1000).unwrap();
+        let mtime = |path: &str| entries.iter().find(|e| e.path == path.as_bytes()).unwrap().mtime;
+        assert!(mtime("etc/console-setup/cached_setup_terminal.sh") > mtime("etc/default/keyboard"));
     }
 
     #[test]
