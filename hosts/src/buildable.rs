@@ -51,6 +51,16 @@ fn updates(host: &Host) -> bool {
     host.updates.auto.as_deref().is_some_and(|auto| auto != "none")
 }
 
+/// Why a file of the image would never be seen at `path`: the machine mounts something over it.
+fn shadowed(path: &str) -> Option<&'static str> {
+    let (top, _) = path.strip_prefix('/')?.split_once('/')?;
+    match top {
+        "home" => Some("homes are the machine's own; use [home.USER.files]"),
+        "dev" | "efi" | "proc" | "run" | "sys" | "tmp" => Some("the machine mounts its own over that folder"),
+        _ => None,
+    }
+}
+
 /// Everything that this host asks for and nothing builds.
 pub fn not_buildable(host: &Host) -> Vec<NotBuildable> {
     let mut found = Vec::new();
@@ -73,6 +83,17 @@ pub fn not_buildable(host: &Host) -> Vec<NotBuildable> {
             add(&["network", "wifi", name], "Wi-Fi needs network.manager = \"networkmanager\"");
         }
     }
+    for (path, file) in &host.files {
+        // Templates are made on the running machine, so those of /run are in time.
+        if let Some(why) = shadowed(path).filter(|_| file.template.is_none() || !path.starts_with("/run/")) {
+            add(&["files", path], why);
+        }
+    }
+    for (user, home) in &host.home {
+        for (path, _) in home.files.iter().filter(|(_, file)| file.template.is_some()) {
+            add(&["home", user, "files", path, "template"], "templates are for [files] alone");
+        }
+    }
     for (user, _) in host.home.iter().filter(|(_, home)| !home.units.is_empty()) {
         add(&["home", user, "units"], "units of users are not laid down");
     }
@@ -82,6 +103,34 @@ pub fn not_buildable(host: &Host) -> Vec<NotBuildable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_nobody_would_see_are_named() {
+        use crate::host::{File, Home};
+        let text = || File { text: Some("x".into()), ..File::default() };
+        let template = || File { template: Some("x".into()), ..File::default() };
+        let mut host = Host::default();
+        host.network.manager = "networkmanager".into();
+        for (path, file) in [("/etc/a", text()), ("/run/b", template()), ("/homely/c", text())] {
+            host.files.insert(path.into(), file);
+        }
+        assert_eq!(not_buildable(&host), []);
+        host.files.insert("/home/ann/d".into(), text());
+        host.files.insert("/run/e/f".into(), text());
+        host.files.insert("/run/b/c".into(), template());
+        let mut home = Home::default();
+        home.files.insert(".netrc".into(), template());
+        host.home.insert("ann".into(), home);
+        let keys: Vec<Vec<String>> = not_buildable(&host).into_iter().map(|one| one.key).collect();
+        assert_eq!(
+            keys,
+            [
+                vec!["files", "/home/ann/d"],
+                vec!["files", "/run/e/f"],
+                vec!["home", "ann", "files", ".netrc", "template"],
+            ]
+        );
+    }
 
     #[test]
     fn a_plain_host_is_buildable_and_each_wish_is_named() {
