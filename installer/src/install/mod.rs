@@ -22,6 +22,7 @@ mod verify;
 pub use content::Content;
 pub use plan::{Ask, Plan, Seen, firmware, plan};
 pub use refusal::{Refusal, Stop};
+pub use unattended::has_bare_identity;
 
 use crate::context::Context;
 use crate::ending;

@@ -5,7 +5,7 @@ use super::upper::Upper;
 use super::{SYSROOT, boot_info, clock, switch};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::install::{hosts, medium};
+use crate::install::{has_bare_identity, hosts, medium};
 use crate::mounts::{self, Kind, Mount};
 use crate::watchdog::Watchdog;
 use crate::{ending, tree};
@@ -31,6 +31,7 @@ pub fn run_try(context: &Context, watchdog: Option<Watchdog>) {
 fn start(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::Infallible> {
     let roots = &context.roots;
     let medium = medium::find(context)?;
+    no_identity_within_reach(&medium.folder)?;
     let chosen = hosts::named_or_only(context, &medium)?;
     let folder = medium.folder.clone();
     medium.keep_mounted();
@@ -47,8 +48,20 @@ fn start(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::
     autologin(context)?;
     boot_info::put(context, &BootInfo { format: 1, mode: "try".into(), ..BootInfo::default() })?;
     context.consoles.say(format!("Trying {}: nothing is written to any disk.", chosen.manifest.host));
-    super::hand_over(watchdog);
+    super::hand_over(context, watchdog);
     switch::into(roots, &root)
+}
+
+/// Whoever tries a host is root on it, and the medium stays plugged in.
+fn no_identity_within_reach(medium: &Path) -> Result<()> {
+    if !has_bare_identity(medium) {
+        return Ok(());
+    }
+    Err(Error::Words(
+        "the medium still holds the bare identity of an unattended installation, which a root shell \
+         could read; install that host first, or build a medium without --unattended"
+            .into(),
+    ))
 }
 
 /// A machine-id of its own, or systemd takes this for a first boot and applies its presets again.
@@ -68,4 +81,23 @@ fn autologin(context: &Context) -> Result<()> {
         std::fs::write(&path, text).map_err(Error::io(format!("writing {}", path.display())))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_hosts::paths::data;
+
+    #[test]
+    fn no_shell_beside_a_bare_identity() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join(data::IDENTITIES);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("vm.key"), "\n\n").unwrap();
+        std::fs::write(folder.join("vm.age"), "wrapped").unwrap();
+        no_identity_within_reach(top.path()).unwrap();
+        std::fs::write(folder.join("vm.key"), "AGE-SECRET-KEY-1X\n").unwrap();
+        let error = no_identity_within_reach(top.path()).unwrap_err();
+        assert!(!error.chain().contains("SECRET-KEY"));
+    }
 }
