@@ -84,8 +84,9 @@ pub fn install_hello(guest: &mut Guest) -> Result<String> {
     let script = format!(
         "set -e; mkdir -p /tmp/repo; cd /tmp/repo; echo {} | base64 -d > hello.deb; echo {} | base64 -d > Packages; \
          echo 'deb [trusted=yes] file:/tmp/repo ./' > /tmp/repo.list; \
-         apt-get -q -o Dir::Etc::sourcelist=/tmp/repo.list -o Dir::Etc::sourceparts=/dev/null update; \
-         DEBIAN_FRONTEND=noninteractive apt-get -q -y install hello; hello",
+         export DEBIAN_FRONTEND=noninteractive; \
+         apt='apt-get -q -y -o Dir::Etc::sourcelist=/tmp/repo.list -o Dir::Etc::sourceparts=/dev/null'; \
+         $apt update; $apt install hello; hello",
         encode(&bytes),
         encode(packages.as_bytes())
     );

@@ -196,8 +196,8 @@ impl Words {
         let device = match drive.bus {
             Bus::Virtio => "virtio-blk-pci",
             // As a person chooses the stick in the firmware's menu. A disk has to be found by what its
-            // installer wrote into the firmware.
-            Bus::UsbStick => "usb-storage,bus=xhci.0,removable=on,bootindex=0",
+            // installer wrote into the firmware. (Index 0 is QEMU's own where it boots a kernel.)
+            Bus::UsbStick => "usb-storage,bus=xhci.0,removable=on,bootindex=1",
         };
         let serial = &drive.serial;
         self.option("-device", &format!("{device},drive=d{index},serial={serial}"));
