@@ -23,6 +23,8 @@ pub fn write(context: &Context, found: &Found) -> Result<Option<String>> {
         return Ok(None);
     };
     tree::write(&units.join("efi.mount"), efi_mount(esp).as_bytes(), 0o644)?;
+    // systemd-gpt-auto-generator would put an automount with a time-out over it.
+    link("/dev/null", &units.join("efi.automount"))?;
     let wants = units.join("local-fs.target.requires");
     mounts::make_folder(&wants)?;
     link("../efi.mount", &wants.join("efi.mount"))?;
