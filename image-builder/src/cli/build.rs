@@ -35,6 +35,7 @@ pub struct BuildArgs {
 pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
     // Before any thread: a user namespace is entered by a process with one thread.
     landfall_layers::sandbox::become_root()?;
+    must_be_a_file(&args.out)?;
     let dir = context.site_dir()?;
     let site = site::load(&dir).map_err(|problems| Failure::Invalid(problems.to_string()))?;
     let hosts = resolve(&site, args)?;
@@ -74,6 +75,18 @@ pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
     }
     said(&args.out, &bars);
     Ok(())
+}
+
+/// The image is made beside its name and then renamed to it: a device would lose its node, and the
+/// stick would stay as it was.
+fn must_be_a_file(out: &Path) -> Result<(), Failure> {
+    match std::fs::metadata(out) {
+        Ok(about) if !about.is_file() => Err(Failure::Invalid(format!(
+            "--out {}: it is there and is no file; name an image file, and write that to the stick",
+            out.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn said(out: &Path, progress: &dyn Progress) {
@@ -124,4 +137,21 @@ fn binaries() -> Result<PathBuf, Failure> {
         }
     }
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_replaces_files_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("vm.img");
+        assert!(must_be_a_file(&image).is_ok());
+        std::fs::write(&image, "").unwrap();
+        assert!(must_be_a_file(&image).is_ok());
+        for other in [folder.path(), Path::new("/dev/null")] {
+            assert!(must_be_a_file(other).is_err());
+        }
+    }
 }
