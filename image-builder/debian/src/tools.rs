@@ -204,6 +204,10 @@ impl Tools {
         let root = temporary.path().join("root");
         fs::create_dir(&root).map_err(Error::io("making", &root))?;
         populate(&root, &debs, store.progress)?;
+        // A folder under its final name is believed, so its files must have reached the disk.
+        File::open(&root)
+            .and_then(|root| rustix::fs::syncfs(root).map_err(std::io::Error::from))
+            .map_err(Error::io("syncing", &root))?;
         match fs::rename(temporary.path(), &folder) {
             // Renamed: nothing is left for the guard to remove.
             Ok(()) => drop(temporary.keep()),
