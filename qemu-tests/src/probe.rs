@@ -31,7 +31,10 @@ pub const EVERY_BOOT: &[Script] = &[
     ("etc", "findmnt -no FSTYPE,OPTIONS /etc"),
     ("var", "findmnt -no FSTYPE /var"),
     ("home", "findmnt -no FSTYPE /home"),
-    ("esp", "findmnt -no FSTYPE,OPTIONS /efi"),
+    (
+        "esp",
+        "findmnt -no FSTYPE,OPTIONS /efi; systemctl status --no-pager systemd-bless-boot.service | head -20 >&2",
+    ),
     ("boot-ids", "journalctl --list-boots --no-pager | wc -l"),
     ("secrets", "find /run/secrets -type f -exec stat -c '%n %U %G %a' {} +"),
     ("secrets-fs", "findmnt -no FSTYPE -T /run/secrets"),

@@ -3,6 +3,7 @@
 mod bench;
 mod dist;
 mod pipe;
+mod probe_corpus;
 mod run;
 mod test;
 mod tidy;
@@ -35,6 +36,11 @@ pub const TABLE: &[Command] = &[
     Command { name: "bench", about: "[abcdef] builds, copies and boots, timed", run: bench::run },
     Command { name: "dist", about: "the three programs as they are shipped, in target/dist", run: dist::run },
     Command { name: "tidy", about: "the house rules that no compiler holds", run: tidy::run },
+    Command {
+        name: "probe-corpus",
+        about: "[DIR] [-v] the probe against records of real machines",
+        run: probe_corpus::run,
+    },
     Command { name: "pipe", about: "PORT  what QEMU forks per connection of a guest", run: pipe::run },
 ];
 
@@ -42,7 +48,7 @@ pub const TABLE: &[Command] = &[
 pub fn usage() -> String {
     let mut text = String::from("usage: cargo xtask COMMAND\n\n");
     for command in TABLE {
-        text.push_str(&format!("  {:<6} {}\n", command.name, command.about));
+        text.push_str(&format!("  {:<12} {}\n", command.name, command.about));
     }
     text
 }

@@ -1,20 +1,15 @@
 //! `cargo xtask test`: lints, unit tests, then the tests that boot guests and build media.
 
 use super::Outcome;
-use crate::workspace::cargo;
+use crate::workspace::{cargo, cargo_with};
+use landfall_qemu_tests::fixture::Fixture;
+use landfall_qemu_tests::site::HOST;
+use landfall_qemu_tests::tools;
 use std::time::Instant;
 
-/// Which runs a test file belongs to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// Every run: all of them stay below an hour on 2 cores.
-    Core,
-    /// `--all`.
-    All,
-}
-
-/// The files of `qemu-tests/tests`, in the order in which a fault shows soonest.
-const SUITES: &[(&str, When)] = &[("firmware", When::Core), ("tailnet", When::Core), ("peers", When::All)];
+/// The files of `qemu-tests/tests`, in the order in which a fault shows soonest. All of them together stay below an
+/// hour on 2 cores.
+const SUITES: &[&str] = &["firmware", "tailnet"];
 
 /// Runs everything that a change must pass.
 pub fn run(arguments: &[String]) -> Outcome {
@@ -29,13 +24,37 @@ pub fn run(arguments: &[String]) -> Outcome {
     super::tidy::run(&[])?;
     cargo(&["test", "--workspace", "--locked"])?;
     super::dist::run(&[])?;
-    for (name, when) in SUITES {
-        if all || *when == When::Core {
-            suite(Some(name), None)?;
-            eprintln!("xtask: {:.0} s so far", start.elapsed().as_secs_f64());
-        }
+    for name in SUITES {
+        suite(Some(name), None)?;
+        eprintln!("xtask: {:.0} s so far", start.elapsed().as_secs_f64());
     }
-    Ok(())
+    if all { against_mmdebstrap() } else { Ok(()) }
+}
+
+/// The layers, file by file, against mmdebstrap on the packages of the shared fixture.
+fn against_mmdebstrap() -> Outcome {
+    tools::ensure(&[tools::Need::Peers])?;
+    let fixture = Fixture::shared()?;
+    let lock = fixture.site.folder.join("landfall.lock");
+    let environment = [
+        ("LANDFALL_TEST_LOCK", lock.display().to_string()),
+        ("LANDFALL_TEST_LAYER", format!("{HOST}/packages")),
+        ("LANDFALL_TEST_CACHE", tools::cache().display().to_string()),
+    ];
+    let environment: Vec<(&str, &str)> =
+        environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let words = [
+        "test",
+        "--locked",
+        "-p",
+        "landfall-layers",
+        "--test",
+        "mmdebstrap",
+        "--",
+        "--ignored",
+        "--nocapture",
+    ];
+    cargo_with(&words, &environment)
 }
 
 fn parse(arguments: &[String]) -> Result<(bool, Option<&str>), Box<dyn std::error::Error>> {
