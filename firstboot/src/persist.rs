@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Making keys may wait for randomness on a small machine.
 const KEYGEN_LIMIT: Duration = Duration::from_secs(100);
 
+/// The kinds that sshd looks for: sshd_config(5), HostKey.
+const KINDS: &[&str] = &["rsa", "ecdsa", "ed25519"];
+
 /// Folders of `/etc` whose files are kept, with how their names begin.
 const KEPT: &[(&str, &str)] = &[
     ("ssh", "ssh_host_"),
@@ -28,9 +31,12 @@ pub fn host_keys(roots: &Roots, commands: &dyn Commands) -> Result<String> {
     if !commands.has(Tool::SshKeygen) || !roots.etc("ssh").is_dir() {
         return Ok("there is no ssh server".into());
     }
-    // Makes only the kinds that are missing: ssh-keygen(1).
-    let call = Call::new(Tool::SshKeygen, &["-A"]).limit(KEYGEN_LIMIT);
-    commands.check(&call, "making ssh host keys")?;
+    let missing = KINDS.iter().any(|kind| !roots.etc(&format!("ssh/ssh_host_{kind}_key")).exists());
+    if missing {
+        // Makes only the kinds that are missing: ssh-keygen(1).
+        let call = Call::new(Tool::SshKeygen, &["-A"]).limit(KEYGEN_LIMIT);
+        commands.check(&call, "making ssh host keys")?;
+    }
     keep_folder(roots, "ssh", "ssh_host_")?;
     Ok("kept".into())
 }
