@@ -96,6 +96,11 @@ impl Layer<'_> {
         for (name, user) in &spec.host.users {
             let what = format!("user {name}");
             let taken = self.accounts.uid(name).is_some_and(|uid| uid != user.uid);
+            // `sudo` or `docker` as a user's name would take over that group and its number.
+            if self.accounts.gid(name).is_some_and(|gid| gid != user.uid) {
+                let reason = "a group of the system has that name already; choose another name for the user";
+                return Err(self.refused(&what, reason));
+            }
             if taken || user.uid < FIRST_USER || user.uid > 59_999 {
                 return Err(self.refused(
                     &what,

@@ -77,6 +77,15 @@ fn users_are_locked_and_have_their_ids() {
 }
 
 #[test]
+fn a_user_takes_no_group_over() {
+    let root = below();
+    let mut spec = spec(root.path());
+    spec.host.users.insert("sudo".into(), User { uid: 1002, ..User::default() });
+    let error = build(&spec, root.path()).err().unwrap().to_string();
+    assert!(error.contains("user sudo"), "{error}");
+}
+
+#[test]
 fn units_are_enabled_disabled_and_masked() {
     let root = below();
     let mut spec = spec(root.path());
