@@ -1,20 +1,17 @@
 //! A chain of layers equals, file by file, what mmdebstrap makes of the same packages.
 //!
 //! It takes minutes, root, mmdebstrap and packages that are in a cache already, so it runs only when
-//! it is asked for (`--ignored`): `LANDFALL_TEST_LOCK` names a lock, `LANDFALL_TEST_LAYER` the last
-//! layer of a chain in it (`vm/packages`), `LANDFALL_TEST_CACHE` a cache that has all its packages.
+//! it is asked for (`--ignored`, and what tests/common/mod.rs names).
 
-use landfall_debian::cache::Cache;
-use landfall_debian::tools::{self, Tools};
+mod common;
+
+use common::{Given, given};
 use landfall_debian::{deb, hash};
 use landfall_hosts::event::Silent;
-use landfall_hosts::lock::Lock;
-use landfall_hosts::manifest::LayerKind;
 use landfall_layers::compare::{Accepted, Flat, compare, flatten, unexplained};
-use landfall_layers::scrub;
 use landfall_layers::tree::{Content, Kind};
-use landfall_layers::{ChainSpec, Package, PackageSpec, Step, StepContent, build_chain};
-use std::collections::{BTreeMap, BTreeSet};
+use landfall_layers::{ChainSpec, Package, StepContent, build_chain, ids, scrub};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -74,21 +71,10 @@ fn same_lines(path: &str, left: &Flat, right: &Flat) -> bool {
     lines(left) == lines(right)
 }
 
-fn env(name: &str) -> PathBuf {
-    std::env::var_os(name).unwrap_or_else(|| panic!("this test needs {name} (see its first lines)")).into()
-}
-
 #[test]
-#[ignore = "takes minutes and needs a cache; see the file's first lines"]
+#[ignore = "takes minutes and needs a cache; see tests/common/mod.rs"]
 fn a_chain_equals_mmdebstrap() {
-    let cache = Cache::new(env("LANDFALL_TEST_CACHE"));
-    let lock = Lock::parse(&fs::read_to_string(env("LANDFALL_TEST_LOCK")).unwrap()).unwrap();
-    let layer = env("LANDFALL_TEST_LAYER").into_os_string().into_string().unwrap();
-    let tools = match std::env::var_os("LANDFALL_TEST_TOOLS") {
-        Some(root) => Tools { id: "test".into(), root: root.into() },
-        None => Tools { id: tools::id(&lock), root: cache.tools().join(tools::id(&lock)).join("root") },
-    };
-    let steps = steps(&lock, &layer, &cache);
+    let Given { cache, lock, tools, steps } = given();
     let packages: Vec<Package> = steps
         .iter()
         .flat_map(|step| match &step.content {
@@ -103,7 +89,7 @@ fn a_chain_equals_mmdebstrap() {
     let scratch = tempfile::tempdir_in(cache.root()).unwrap();
     let reference = reference(&packages, scratch.path());
     let mut ledger = chain.ledger.clone();
-    landfall_layers::ids::settle(&reference, Path::new("/nonexistent"), &mut ledger).unwrap();
+    ids::settle(&reference, Path::new("/nonexistent"), &mut ledger).unwrap();
     scrub::scrub(&reference, chain.layers.last().unwrap().epoch).unwrap();
 
     let (ours, theirs) = (flatten(&trees).unwrap(), flatten(&[reference]).unwrap());
@@ -118,26 +104,6 @@ fn a_chain_equals_mmdebstrap() {
         "{} differences between the chain (left) and mmdebstrap (right):\n{text}",
         left.len()
     );
-}
-
-fn steps(lock: &Lock, layer: &str, cache: &Cache) -> Vec<Step> {
-    let chain = lock.chain(layer).unwrap();
-    let step = |(index, name): (usize, &&str)| {
-        let locked = &lock.layers[*name];
-        let package = |key: &landfall_hosts::lock::PackageKey| {
-            let sha256 = lock.packages[key].sha256.clone();
-            Package { key: key.clone(), file: cache.deb(&sha256), sha256 }
-        };
-        let content = StepContent::Packages(PackageSpec {
-            name: (*name).to_owned(),
-            packages: locked.packages.iter().map(package).collect(),
-            removes: locked.removes.clone(),
-            wants: locked.wants.clone(),
-            debconf: BTreeMap::new(),
-        });
-        Step { kind: if index == 0 { LayerKind::Base } else { LayerKind::Packages }, content }
-    };
-    chain.iter().enumerate().map(step).collect()
 }
 
 /// What mmdebstrap makes of a repository that has exactly these packages.

@@ -99,3 +99,32 @@ fn overlay_options_escape_what_would_split_them() {
     assert!(text.starts_with("lowerdir=/a\\:b:/c\\,d,upperdir=/u,workdir=/w,"), "{text}");
     assert!(text.ends_with(",volatile,userxattr"), "{text}");
 }
+
+#[test]
+fn deletions_become_whiteouts_of_the_neutral_form() {
+    use crate::tree::{Kind, OPAQUE, walk};
+    let scratch = tempfile::tempdir().unwrap();
+    let Some((sandbox, mut dirs)) = root_of_this_computer(scratch.path()) else {
+        eprintln!("SKIPPED: this test needs root or a user namespace");
+        return;
+    };
+    let below = scratch.path().join("below");
+    for name in ["gone", "made-anew/old"] {
+        std::fs::create_dir_all(below.join("x").join(name).parent().unwrap()).unwrap();
+        std::fs::write(below.join("x").join(name), "").unwrap();
+    }
+    dirs.lower.insert(0, below);
+    if !usable(&sandbox, &dirs) {
+        return;
+    }
+    let script = "rm /x/gone; rm -r /x/made-anew; mkdir /x/made-anew; echo new >/x/made-anew/new";
+    sandbox.run(&dirs, shell(script)).unwrap();
+    let entries = walk(&scratch.path().join("upper/x"), 0).unwrap();
+    let names: Vec<_> =
+        entries.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect();
+    assert_eq!(names, ["", "gone", "made-anew", "made-anew/new"]);
+    assert!(entries[1].is_whiteout());
+    assert_eq!(entries[2].xattrs.get(OPAQUE).map(Vec::as_slice), Some(b"y".as_slice()));
+    assert!(entries.iter().all(|entry| entry.xattrs.keys().all(|name| name == OPAQUE)), "{entries:?}");
+    assert!(matches!(entries[3].kind, Kind::File(_)));
+}
