@@ -5,6 +5,7 @@ use super::schema::Role;
 use super::text::{self, Lines, Node};
 use super::tree::Tree;
 use super::validate;
+use crate::rule::Rule;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Modules that are part of Landfall: name → text.
@@ -16,6 +17,21 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("desktop/gnome", include_str!("../../builtin/desktop/gnome.toml")),
     ("desktop/kde", include_str!("../../builtin/desktop/kde.toml")),
 ];
+
+/// The rules of the shipped profiles: name (without `device/`) → rule.
+pub fn shipped_profiles() -> BTreeMap<String, Rule> {
+    #[derive(serde::Deserialize)]
+    struct Profile {
+        #[serde(rename = "match")]
+        rule: Option<Rule>,
+    }
+    let one = |(name, text): &(&str, &str)| {
+        let name = name.strip_prefix("device/")?;
+        let profile: Profile = toml::from_str(text).ok()?;
+        Some((name.to_owned(), profile.rule?))
+    };
+    SHIPPED.iter().filter_map(one).collect()
+}
 
 /// The weakest tier.
 const DEFAULTS: &str = include_str!("../../builtin/defaults.toml");

@@ -8,6 +8,7 @@ pub mod failure;
 mod host;
 pub mod lock;
 mod new;
+mod probe;
 pub mod progress;
 mod schema;
 mod secret;
@@ -38,6 +39,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Prints the merged host, or who set a key
     Show(show::ShowArgs),
+    /// Tells what this machine is, and the profile that gives
+    Probe(probe::ProbeArgs),
     /// Prints the site's JSON Schema, for editors
     Schema(schema::SchemaArgs),
     /// Machines of the site and their identities
@@ -62,6 +65,7 @@ impl Cli {
             Command::New(args) => new::run(&args, &context),
             Command::Check(args) => check::run(&args, &context),
             Command::Show(args) => show::run(&args, &context),
+            Command::Probe(args) => probe::run(&args, &context),
             Command::Schema(args) => schema::run(&args, &context),
             Command::Host(args) => host::run(&args, &context),
             Command::Lock(args) => lock::run(&args, &context),

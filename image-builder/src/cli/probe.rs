@@ -1,0 +1,187 @@
+//! `landfall probe`: what a machine is, and which profile that gives.
+
+use super::context::Context;
+use super::failure::Failure;
+use clap::Args;
+use landfall_hosts::site::load::shipped_profiles;
+use landfall_probe::machine::{self, Machine};
+use landfall_probe::pci_names::{self, PciNames};
+use landfall_probe::{Answer, Disk, Roots, bytes, disks};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Which machine, and how to tell it.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// A recorded tree, read instead of this machine
+    #[arg(long, value_name = "DIR", conflicts_with = "facts")]
+    root: Option<PathBuf>,
+    /// Facts of an earlier probe or an install's report
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// With every rule that was tried
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Probes and prints.
+///
+/// # Errors
+/// When a folder is missing or a file of facts cannot be read.
+pub fn run(args: &ProbeArgs, _context: &Context) -> Result<(), Failure> {
+    let (machine, disks) = read(args)?;
+    let names = PciNames::of_system(Path::new("/"));
+    let answer = Answer::of(&machine, &shipped_profiles(), &|device| names.of(device));
+    if args.json {
+        println!("{:#}", json(&machine, &disks, &answer, args.explain)?);
+    } else {
+        print!("{}", page(&machine, &disks, &answer, &names));
+        if args.explain {
+            print!("{}", explained(&answer));
+        }
+    }
+    Ok(())
+}
+
+fn read(args: &ProbeArgs) -> Result<(Machine, Vec<Disk>), Failure> {
+    if let Some(file) = &args.facts {
+        return Ok((replayed(file)?, Vec::new()));
+    }
+    let roots = match &args.root {
+        Some(root) if !root.is_dir() => {
+            let words =
+                format!("{} is no folder; --root takes one that holds sys, dev and proc", root.display());
+            return Err(Failure::Invalid(words));
+        }
+        Some(root) => Roots::under(root),
+        None => Roots::machine(),
+    };
+    Ok((machine::probe(&roots), disks::list(&roots)))
+}
+
+/// Facts stand at the top of a file or under `facts`, as reports have them.
+fn replayed(file: &Path) -> Result<Machine, Failure> {
+    let bad = |why: String| {
+        let remedy = "give what `landfall probe --json` or an install's report wrote";
+        Failure::Invalid(format!("reading facts from {}: {why}; {remedy}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+    let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    if let Some(facts) = json.get_mut("facts") {
+        json = facts.take();
+    }
+    if json.get("schema").is_none() {
+        return Err(bad("it holds no facts".into()));
+    }
+    let mut machine: Machine = serde_json::from_value(json).map_err(|error| bad(error.to_string()))?;
+    machine.derive();
+    Ok(machine)
+}
+
+fn json(
+    machine: &Machine,
+    disks: &[Disk],
+    answer: &Answer,
+    explain: bool,
+) -> Result<serde_json::Value, serde_json::Error> {
+    let mut json = serde_json::to_value(answer)?;
+    if let Some(object) = json.as_object_mut() {
+        object.insert("facts".into(), serde_json::to_value(machine)?);
+        object.insert("disks".into(), serde_json::to_value(disks)?);
+        if explain {
+            object.insert("explain".into(), serde_json::to_value(&answer.tried)?);
+        }
+    }
+    Ok(json)
+}
+
+fn page(machine: &Machine, disks: &[Disk], answer: &Answer, names: &PciNames) -> String {
+    let mut page = String::new();
+    let unknown = || "unknown".to_owned();
+    let join = |parts: [&Option<String>; 3]| -> String {
+        let words: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        if words.is_empty() { unknown() } else { words.join(" ") }
+    };
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(page, "{name:<10} {value}");
+    };
+    line("profile", format!("{} ({})", answer.profile, answer.because.profile.join("; ")));
+    line("machine", join([&machine.vendor, &machine.product, &machine.version]));
+    line("board", join([&machine.board_vendor, &machine.board, &None]));
+    line("firmware", firmware(machine));
+    line(
+        "hypervisor",
+        format!("{} ({})", answer.virtualization.kind, answer.because.virtualization.join("; ")),
+    );
+    line(
+        "processor",
+        format!("{}, {} threads", join([&machine.cpu.model, &None, &None]), machine.cpu.threads),
+    );
+    let memory = machine.memory_bytes;
+    line("memory", if memory == 0 { unknown() } else { bytes::human(memory) });
+    line("battery", if machine.battery { "yes" } else { "no" }.into());
+    line("TPM 2.0", if machine.tpm2 { "yes" } else { "no" }.into());
+    if let Some(driver) = answer.nvidia.driver {
+        line("NVIDIA", format!("yes, driver {driver:?}").to_lowercase());
+    }
+    for nic in &machine.network {
+        line("network", format!("{} {}", nic.name, nic.mac.clone().unwrap_or_default()));
+    }
+    for disk in disks {
+        line("disk", disk.line());
+    }
+    for device in machine.devices().iter().filter(|device| pci_names::class(device) != "device") {
+        let name = names.of(device).unwrap_or_else(|| device.id());
+        line("PCI", format!("{} {}: {name}", device.slot, pci_names::class(device)));
+    }
+    page
+}
+
+fn firmware(machine: &Machine) -> String {
+    let bits = machine.uefi_bits.map(|bits| format!(", {bits} bits")).unwrap_or_default();
+    let secure = match machine.secure_boot {
+        Some(true) => ", Secure Boot on",
+        Some(false) => ", Secure Boot off",
+        None => "",
+    };
+    format!("{}{bits}{secure}", machine.firmware)
+}
+
+fn explained(answer: &Answer) -> String {
+    let mut text = String::new();
+    for (topic, rules) in &answer.tried {
+        let _ = writeln!(text, "\n{topic}");
+        for tried in rules {
+            let (mark, facts) = match &tried.facts {
+                Some(facts) => ("yes", format!(": {facts}")),
+                None => ("no ", String::new()),
+            };
+            let _ = writeln!(text, "  {mark} {}{facts}", tried.rule);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_printed_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut machine = Machine { schema: 1, chassis_type: Some(10), ..Machine::default() };
+        machine.derive();
+        let answer = Answer::of(&machine, &shipped_profiles(), &|_| None);
+        let text = json(&machine, &[], &answer, true).unwrap().to_string();
+        let file = folder.path().join("facts.json");
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(replayed(&file).unwrap(), machine);
+        for bad in ["", "[]", "{}", "{\"schema\": []}", "{\"facts\": 1}"] {
+            std::fs::write(&file, bad).unwrap();
+            assert!(replayed(&file).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the facts say: the profile, the hypervisor, NVIDIA's GPUs.
+
+use crate::machine::Machine;
+use crate::nvidia::{self, Nvidia};
+use crate::pci::PciDevice;
+use crate::tried::{Decision, Tried};
+use crate::{form, virt};
+use landfall_hosts::rule::{self, Rule, Wanted};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What the facts say, as `landfall probe --json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// Debian's name of the architecture.
+    pub arch: String,
+    /// The profile: `laptop`, `desktop`, `server`, `vm`.
+    pub profile: String,
+    /// The hypervisor.
+    pub virtualization: Virtualization,
+    /// A system battery.
+    pub battery: bool,
+    /// NVIDIA's GPUs.
+    pub nvidia: Nvidia,
+    /// Display devices.
+    pub gpus: Vec<Gpu>,
+    /// The facts that decided.
+    pub because: Because,
+    /// Every rule that was tried.
+    #[serde(skip)]
+    pub tried: BTreeMap<&'static str, Vec<Tried>>,
+}
+
+/// The hypervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Virtualization {
+    /// By `systemd-detect-virt`'s names; `none` on bare metal.
+    pub kind: String,
+}
+
+/// A display device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gpu {
+    /// Where it is.
+    pub slot: String,
+    /// Maker's id.
+    pub vendor: String,
+    /// Chip's id.
+    pub device: String,
+    /// PCI class.
+    pub class: String,
+    /// Name for people, where the list of names is installed.
+    pub name: Option<String>,
+    /// The firmware drew on it.
+    pub boot_vga: Option<bool>,
+}
+
+/// The facts that decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Because {
+    /// The profile.
+    pub profile: Vec<String>,
+    /// The hypervisor.
+    pub virtualization: Vec<String>,
+    /// NVIDIA's GPUs.
+    pub nvidia: Vec<String>,
+}
+
+impl Answer {
+    /// What the facts say by the rules of `profiles`: name → rule. `name` finds a chip's name.
+    pub fn of(
+        machine: &Machine,
+        profiles: &BTreeMap<String, Rule>,
+        name: &dyn Fn(&PciDevice) -> Option<String>,
+    ) -> Self {
+        let kind = virt::kind(machine);
+        let form = form::of(machine);
+        let (nvidia, nvidia_because) = nvidia::find(machine.devices());
+        let profile = profile(machine, profiles, &form, &kind);
+        let gpu = |device: &PciDevice| Gpu {
+            slot: device.slot.clone(),
+            vendor: device.vendor.clone(),
+            device: device.device.clone(),
+            class: device.class.clone(),
+            name: name(device),
+            boot_vga: device.boot_vga,
+        };
+        Self {
+            arch: machine.arch.clone(),
+            profile: profile.answer,
+            virtualization: Virtualization { kind: kind.answer },
+            battery: machine.battery,
+            nvidia,
+            gpus: machine.devices().iter().filter(|device| device.is_display()).map(gpu).collect(),
+            because: Because {
+                profile: profile.because,
+                virtualization: kind.because,
+                nvidia: nvidia_because,
+            },
+            tried: BTreeMap::from([
+                ("form", form.tried),
+                ("profile", profile.tried),
+                ("virtualization", kind.tried),
+            ]),
+        }
+    }
+}
+
+/// The profile of the highest rank that matches; else the form itself.
+fn profile(
+    machine: &Machine,
+    profiles: &BTreeMap<String, Rule>,
+    form: &Decision,
+    kind: &Decision,
+) -> Decision {
+    let facts = machine.facts();
+    let mut tried = Vec::new();
+    let mut best: Option<(i64, String, Vec<String>)> = None;
+    for (name, rule) in profiles {
+        let verdict = rule::matches(rule, &facts);
+        let words = format!("{name}: {}", verdict.because.join(", "));
+        tried.push(Tried::new(&words, verdict.matches.then(|| "it matches".to_owned())));
+        let rank = match rule.keys.get("rank") {
+            Some(Wanted::Number(rank)) => *rank,
+            _ => 0,
+        };
+        if verdict.matches && best.as_ref().is_none_or(|(highest, ..)| rank > *highest) {
+            best = Some((rank, name.clone(), verdict.because));
+        }
+    }
+    let origin = if kind.answer == "none" { form } else { kind };
+    let mut because = origin.because.clone();
+    let answer = match best {
+        Some((_, name, lines)) => {
+            because.extend(lines);
+            name
+        }
+        None => form.answer.clone(),
+    };
+    Decision { answer, because, tried }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::power::Supply;
+    use landfall_hosts::site::load::shipped_profiles;
+
+    fn answer(machine: Machine) -> Answer {
+        let mut machine = machine;
+        machine.derive();
+        Answer::of(&machine, &shipped_profiles(), &|_| None)
+    }
+
+    fn metal(product: &str, chassis: u8) -> Machine {
+        Machine { product: Some(product.into()), chassis_type: Some(chassis), ..Machine::default() }
+    }
+
+    fn device(id: &str, class: &str) -> PciDevice {
+        let (vendor, device) = id.split_once(':').unwrap();
+        PciDevice {
+            vendor: vendor.into(),
+            device: device.into(),
+            class: class.into(),
+            ..PciDevice::default()
+        }
+    }
+
+    #[test]
+    fn nothing_known_is_a_desktop() {
+        let answer = answer(Machine::default());
+        assert_eq!((answer.profile.as_str(), answer.virtualization.kind.as_str()), ("desktop", "none"));
+        assert!(!answer.because.profile.is_empty());
+    }
+
+    #[test]
+    fn a_battery_beats_a_chassis_that_lies() {
+        let battery = Supply { name: "BAT0".into(), kind: "Battery".into(), ..Supply::default() };
+        let lies = Machine { power: Some(vec![battery]), ..metal("X", 3) };
+        assert_eq!(answer(lies).profile, "laptop");
+        assert_eq!(answer(metal("X", 10)).profile, "laptop");
+        assert_eq!(answer(Machine { power: Some(vec![]), ..metal("X", 10) }).profile, "desktop");
+        assert_eq!(answer(metal("iMac20,1", 9)).profile, "desktop");
+    }
+
+    #[test]
+    fn a_management_processor_makes_a_server() {
+        let machine = Machine { pci_devices: Some(vec![device("1a03:2000", "030000")]), ..metal("X", 3) };
+        assert_eq!(answer(machine).profile, "server");
+    }
+
+    #[test]
+    fn hypervisors() {
+        let signed = |text: &str| Machine { signature: Some(text.into()), ..Machine::default() };
+        let kind = |machine: Machine| answer(machine).virtualization.kind;
+        assert_eq!(kind(signed("KVMKVMKVM")), "kvm");
+        assert_eq!(kind(signed("bhyve bhyve ")), "bhyve");
+        assert_eq!(kind(signed("\u{fffd}\u{fffd}")), "none");
+        let posing = Machine { chassis_vendor: Some("QEMU".into()), ..signed("Microsoft Hv") };
+        assert_eq!(kind(posing), "kvm");
+        let dom0 = Machine {
+            hypervisor_type: Some("xen".into()),
+            xen_capabilities: Some("control_d".into()),
+            ..Machine::default()
+        };
+        assert_eq!(kind(dom0), "none");
+        let metal = Machine { vendor: Some("Amazon EC2".into()), ..metal("i3.metal", 23) };
+        assert_eq!(kind(metal), "none");
+        assert_eq!(answer(signed("KVMKVMKVM")).profile, "vm");
+    }
+
+    #[test]
+    fn the_words_of_the_command_line_stay() {
+        let json = serde_json::to_value(answer(metal("X", 3))).unwrap();
+        for key in ["arch", "profile", "battery", "gpus", "because"] {
+            assert!(json.get(key).is_some(), "{key}");
+        }
+        assert!(json["nvidia"]["driver"].is_null() && json["virtualization"]["kind"].is_string());
+    }
+
+    #[test]
+    fn facts_replay() {
+        let mut machine = Machine { signature: Some("VMwareVMware".into()), ..metal("X", 1) };
+        machine.derive();
+        let text = serde_json::to_string(&machine).unwrap();
+        let again: Machine = serde_json::from_str(&text).unwrap();
+        assert_eq!(machine, again);
+        for bad in ["[]", "{\"pci_devices\": 3}", "{\"chassis_type\": 999}", "", "\0"] {
+            assert!(serde_json::from_str::<Machine>(bad).is_err() || bad == "[]", "{bad}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The form of a machine of metal: laptop, desktop or server.
+//!
+//! Chassis types lie: mini PCs carry the board of a laptop with its "notebook", iMacs say
+//! "laptop", servers "other". So what the hardware cannot lack is asked first: a laptop has a
+//! battery, a server a management processor.
+
+use crate::machine::Machine;
+use crate::names;
+use crate::tried::{Decision, Tried};
+
+/// Forms that a chassis type tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chassis {
+    /// With a battery; the word is systemd's.
+    Portable(&'static str),
+    /// At a desk.
+    Desk,
+    /// In a rack.
+    Rack,
+    /// Says nothing: other, unknown, none.
+    Unknown,
+}
+
+/// SMBIOS 3.7, table 17: "System Enclosure or Chassis Types".
+pub fn chassis(kind: Option<u8>) -> Chassis {
+    match kind {
+        Some(8 | 9) => Chassis::Portable("laptop"),
+        Some(10 | 14) => Chassis::Portable("notebook"),
+        Some(11) => Chassis::Portable("handheld"),
+        Some(30) => Chassis::Portable("tablet"),
+        Some(31) => Chassis::Portable("convertible"),
+        Some(32) => Chassis::Portable("detachable"),
+        Some(3..=7 | 13 | 15 | 16 | 24 | 33..=36) => Chassis::Desk,
+        Some(17 | 23 | 25..=29) => Chassis::Rack,
+        _ => Chassis::Unknown,
+    }
+}
+
+/// Graphics of management processors: ASPEED, Matrox G200 of several makers, HiSilicon, ATI's
+/// ES1000, XGI's Z-series, and HP's iLO, which is a system peripheral.
+const MANAGEMENT: &[&str] = &[
+    "1a03:2000",
+    "102b:0522",
+    "102b:0530",
+    "102b:0532",
+    "102b:0533",
+    "102b:0534",
+    "102b:0536",
+    "102b:0538",
+    "102b:0540",
+    "19e5:1711",
+    "1002:515e",
+    "18ca:0020",
+    "18ca:0021",
+    "103c:3306",
+    "103c:3307",
+    "103c:22f6",
+];
+
+type Found = Option<(&'static str, String)>;
+
+struct Rule {
+    name: &'static str,
+    find: fn(&Machine) -> Found,
+}
+
+const RULES: &[Rule] = &[
+    Rule { name: "a management processor, and no battery", find: management },
+    Rule { name: "a system battery", find: battery },
+    Rule { name: "a server's family", find: |m| named(m, names::SERVER, "server") },
+    Rule { name: "a portable family", find: |m| named(m, names::PORTABLE, "laptop") },
+    Rule { name: "the chassis of a rack", find: rack },
+    Rule { name: "a maker of servers", find: server_maker },
+    Rule { name: "a stationary family", find: |m| named(m, names::STATIONARY, "desktop") },
+    Rule { name: "a fabric of clusters, and no sound", find: fabric },
+    Rule { name: "wired network, no sound and no radio", find: headless },
+    Rule { name: "a maker of portable machines", find: |m| made(m, names::PORTABLE_MAKERS, "laptop") },
+    Rule { name: "a maker of stationary machines", find: |m| made(m, names::STATIONARY_MAKERS, "desktop") },
+    Rule { name: "a portable chassis without any supply", find: no_supply },
+    Rule { name: "a portable chassis", find: portable },
+    Rule { name: "coreboot's default chassis in a Chromebook", find: chromebook },
+    Rule { name: "the chassis of a desk", find: desk },
+    Rule { name: "an AC adapter that the firmware watches", find: adapter },
+    Rule { name: "a firmware maker of laptops", find: mobile_firmware },
+    Rule { name: "mobile silicon", find: mobile_silicon },
+];
+
+/// The form: `laptop`, `desktop` or `server`, with every rule that was tried.
+pub fn of(machine: &Machine) -> Decision {
+    let mut tried = Vec::new();
+    for rule in RULES {
+        let found = (rule.find)(machine);
+        tried.push(Tried::new(rule.name, found.as_ref().map(|(_, because)| because.clone())));
+        if let Some((answer, because)) = found {
+            return Decision { answer: answer.to_owned(), because: vec![because], tried };
+        }
+    }
+    let because = vec!["nothing tells, and most machines of unknown form are desktops".to_owned()];
+    Decision { answer: "desktop".into(), because, tried }
+}
+
+fn management(machine: &Machine) -> Found {
+    let device = machine.devices().iter().find(|device| MANAGEMENT.contains(&device.id().as_str()))?;
+    (!machine.battery).then(|| ("server", format!("{} is {}", device.slot, device.id())))
+}
+
+fn battery(machine: &Machine) -> Found {
+    let battery = machine.supplies().iter().find(|supply| supply.is_system_battery())?;
+    Some(("laptop", format!("the battery {}", battery.name)))
+}
+
+fn named(machine: &Machine, families: &[&str], form: &'static str) -> Found {
+    Some((form, names::family(families, &machine.product_texts())?))
+}
+
+fn made(machine: &Machine, makers: &[&str], form: &'static str) -> Found {
+    Some((form, names::maker(makers, &machine.maker_texts())?))
+}
+
+fn rack(machine: &Machine) -> Found {
+    (chassis(machine.chassis_type) == Chassis::Rack).then(|| ("server", machine.chassis_words()))
+}
+
+fn server_maker(machine: &Machine) -> Found {
+    // Supermicro's boards for desks begin with C.
+    let desk = machine.board.as_deref().is_some_and(|board| board.starts_with('C'));
+    if desk { None } else { made(machine, names::SERVER_MAKERS, "server") }
+}
+
+/// A list with the host's own bridges, not a part of one.
+fn is_whole(machine: &Machine) -> bool {
+    ["0600", "0601"].iter().all(|kind| machine.has_kind(kind))
+}
+
+fn has_sound(machine: &Machine) -> bool {
+    ["0401", "0403", "0480"].iter().any(|kind| machine.has_kind(kind))
+}
+
+fn fabric(machine: &Machine) -> Found {
+    let device = machine.devices().iter().find(|device| matches!(device.kind(), "0207" | "0208"))?;
+    (!has_sound(machine)).then(|| ("server", format!("{} is of class {}", device.slot, device.class)))
+}
+
+fn headless(machine: &Machine) -> Found {
+    let bare = machine.has_kind("0200") && !machine.has_kind("0280") && !has_sound(machine);
+    let stationary = !matches!(chassis(machine.chassis_type), Chassis::Portable(_));
+    (is_whole(machine) && bare && stationary)
+        .then(|| ("server", "an Ethernet card, and neither sound nor Wi-Fi".into()))
+}
+
+fn no_supply(machine: &Machine) -> Found {
+    let portable = matches!(chassis(machine.chassis_type), Chassis::Portable(_));
+    let none = machine.power.as_ref().is_some_and(Vec::is_empty);
+    (portable && none).then(|| ("desktop", format!("{}, but no AC adapter", machine.chassis_words())))
+}
+
+fn portable(machine: &Machine) -> Found {
+    matches!(chassis(machine.chassis_type), Chassis::Portable(_)).then(|| ("laptop", machine.chassis_words()))
+}
+
+/// coreboot says "desktop" unless a board sets more (coreboot, `src/lib/smbios_defaults.c`).
+fn chromebook(machine: &Machine) -> Found {
+    /// Boards of Chromeboxes and Chromebases (ChromiumOS, "Developer information for devices").
+    const BOXES: &[&str] = &[
+        "stumpy",
+        "panther",
+        "zako",
+        "tricky",
+        "mccloud",
+        "guado",
+        "rikku",
+        "tidus",
+        "buddy",
+        "monroe",
+        "teemo",
+        "sion",
+        "fizz",
+        "kench",
+        "jax",
+        "bleemo",
+        "wukong",
+        "kalista",
+        "karma",
+        "puff",
+        "noibat",
+        "wyvern",
+        "duffy",
+        "kaisa",
+        "faffy",
+        "dooly",
+        "ambassador",
+        "brask",
+        "kuldax",
+        "aurash",
+        "lisbon",
+        "gladios",
+        "moli",
+        "kinox",
+        "genesis",
+        "endeavour",
+    ];
+    const MAKERS: &[&str] = &["google", "acer", "asus", "dell", "hp", "lenovo", "samsung", "toshiba"];
+    let bios = machine.bios_vendor.as_deref()?;
+    let product = machine.product.as_deref()?.to_ascii_lowercase();
+    let book = names::maker(MAKERS, &machine.maker_texts()).is_some() && !BOXES.contains(&product.as_str());
+    (bios == "coreboot" && book).then(|| ("laptop", format!("coreboot on the board \"{product}\"")))
+}
+
+fn desk(machine: &Machine) -> Found {
+    (chassis(machine.chassis_type) == Chassis::Desk).then(|| ("desktop", machine.chassis_words()))
+}
+
+fn adapter(machine: &Machine) -> Found {
+    let adapter = machine.supplies().iter().find(|supply| supply.kind == "Mains")?;
+    Some(("laptop", format!("the AC adapter {}", adapter.name)))
+}
+
+fn mobile_firmware(machine: &Machine) -> Found {
+    let bios = machine.bios_vendor.as_deref()?;
+    names::maker(&["insyde"], &[bios.to_owned()]).map(|because| ("laptop", because))
+}
+
+/// Names of Intel's and AMD's processors for laptops: a number and one of these.
+fn mobile_silicon(machine: &Machine) -> Found {
+    const SUFFIXES: &[&str] = &["U", "Y", "H", "HX", "HK", "HS", "HQ", "MQ", "M", "G7", "G4", "G1"];
+    let model = machine.cpu.model.as_deref()?;
+    let mobile = |word: &&str| {
+        let stems = SUFFIXES.iter().filter_map(|suffix| word.strip_suffix(suffix));
+        let number = |stem: &str| stem.len() >= 3 && stem.bytes().all(|byte| byte.is_ascii_digit());
+        stems.into_iter().any(number)
+    };
+    let word = model.split([' ', '-']).find(mobile)?;
+    machine.has_kind("0280").then(|| ("laptop", format!("the processor {word} and Wi-Fi")))
+}

@@ -1,0 +1,278 @@
+//! Names that makers give to whole families, for where no property of the hardware tells forms
+//! apart: Apple's iMac and MacBook both say "laptop" in their chassis type.
+//!
+//! Names are compared without case, spaces and punctuation, since firmware spells them all ways.
+
+/// Families that have a battery and a screen.
+pub const PORTABLE: &[&str] = &[
+    "laptop",
+    "notebook",
+    "macbook",
+    "thinkpad",
+    "thinkbook",
+    "chromebook",
+    "ultrabook",
+    "ideapad",
+    "zenbook",
+    "vivobook",
+    "elitebook",
+    "probook",
+    "zbook",
+    "lifebook",
+    "matebook",
+    "magicbook",
+    "expertbook",
+    "swift",
+    "travelmate",
+    "latitude",
+    "toughbook",
+    "satellite",
+    "tecra",
+    "portege",
+    "yoga",
+    "convertible",
+    "x360",
+    "2in1",
+    "2n1",
+    "tablet",
+    "surfacepro",
+    "surfacebook",
+    "surfacego",
+    "surfacelaptop",
+    "surface3",
+    "surfacewith",
+    "steamdeck",
+    "rogally",
+    "legiongo",
+    "mobileworkstation",
+    "mobilethinclient",
+    "mobileprecision",
+    "omnibook",
+    "dragonfly",
+    "spectre",
+    "vaio",
+    "aspireone",
+    "flex",
+    "miix",
+    "pavilionsleekbook",
+    "stealth15",
+    "bladestealth",
+    "galaxybook",
+];
+
+/// Families that stand on or under a desk.
+pub const STATIONARY: &[&str] = &[
+    "desktop",
+    "allinone",
+    "aio",
+    "imac",
+    "macmini",
+    "macpro",
+    "macstudio",
+    "optiplex",
+    "thinkcentre",
+    "thinkstation",
+    "ideacentre",
+    "elitedesk",
+    "prodesk",
+    "eliteone",
+    "proone",
+    "compaqpro",
+    "veriton",
+    "esprimo",
+    "celsius",
+    "minipc",
+    "minitower",
+    "tower",
+    "workstation",
+    "thinclient",
+    "zbox",
+    "chromebox",
+    "chromebase",
+    "deskmini",
+    "deskmeet",
+    "nuc",
+    "surfacestudio",
+    "stickpc",
+    "futro",
+    "cubi",
+    "trident",
+    "barebone",
+    "fitlet",
+    "smallformfactor",
+    "vxc",
+];
+
+/// Families that stand in a rack.
+pub const SERVER: &[&str] = &[
+    "poweredge",
+    "proliant",
+    "primergy",
+    "primequest",
+    "thinksystem",
+    "thinkserver",
+    "bladecenter",
+    "systemx3",
+    "x3550",
+    "x3650",
+    "x3850",
+    "sunfire",
+    "sunserver",
+    "ucsb",
+    "ucsc",
+    "synergy",
+    "hpecray",
+    "dgxa100",
+    "dgxh100",
+    "dgx1",
+    "dgx2",
+    "fusionserver",
+    "taishan",
+    "sparc",
+    "apollo",
+    "microserver",
+    "altos",
+    "proserver",
+    "edgeline",
+    "cloudline",
+    "serverboard",
+];
+
+/// Makers that build for racks alone, as system or board vendor.
+pub const SERVER_MAKERS: &[&str] = &[
+    "supermicro",
+    "asrockrack",
+    "tyan",
+    "inspur",
+    "ieit",
+    "quantacloud",
+    "qct",
+    "wiwynn",
+    "45drives",
+    "penguincomputing",
+    "appro",
+    "cray",
+    "sgi",
+    "bull",
+    "ampere",
+    "gooxi",
+    "h3c",
+    "xfusion",
+    "sugon",
+    "rackable",
+    "ztsystems",
+    "mitaccomputing",
+    "amazonec2",
+];
+
+/// Makers without a portable machine: of main boards, of mini PCs, of workstations.
+pub const STATIONARY_MAKERS: &[&str] = &[
+    "gigabytetechnology",
+    "asrock",
+    "biostar",
+    "foxconn",
+    "zotac",
+    "shuttle",
+    "compulab",
+    "sunmicrosystems",
+    "hardkernel",
+    "maxtang",
+    "beelink",
+    "azw",
+    "minisforum",
+    "micromini",
+    "minix",
+    "protectli",
+    "intelclientsystems",
+    "cisco",
+    "wyse",
+    "igel",
+    "evga",
+    "supero",
+    "nzxt",
+    "boxx",
+    "aaeon",
+    "advantech",
+    "jetway",
+    "qotom",
+];
+
+/// Makers of portable machines alone.
+pub const PORTABLE_MAKERS: &[&str] = &[
+    "gpd",
+    "onenetbook",
+    "ayaneo",
+    "razer",
+    "tuxedo",
+    "valve",
+    "chuwi",
+    "onexplayer",
+    "teclast",
+    "ayadevice",
+];
+
+/// Letters and digits alone, in lower case.
+pub fn squash(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The first of `names` in one of `texts`. Short names must begin a text: `nuc` is in many words.
+pub fn family(names: &[&str], texts: &[String]) -> Option<String> {
+    names.iter().find_map(|name| {
+        let hit = |text: &&String| {
+            let name = name.replace(' ', "");
+            if name.len() <= 4 {
+                words(text).any(|word| word.starts_with(&name))
+            } else {
+                squash(text).contains(&name)
+            }
+        };
+        texts.iter().find(hit).map(|text| format!("\"{text}\" names {name}"))
+    })
+}
+
+/// The first of `makers` that begins one of `texts`.
+pub fn maker(makers: &[&str], texts: &[String]) -> Option<String> {
+    texts.iter().find_map(|text| {
+        let whole = squash(text);
+        let hit = makers.iter().any(|maker| {
+            let rest = whole.strip_prefix(maker.replace(' ', "").as_str());
+            // A short maker's name must be all of the first word.
+            rest.is_some_and(|_| maker.len() > 5 || words(text).next().is_some_and(|word| word == *maker))
+        });
+        // ASRock makes boards for desks, ASRockRack those for racks: the longer name is asked first.
+        hit.then(|| format!("the maker is \"{text}\""))
+    })
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_ascii_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<String> {
+        vec![text.to_owned()]
+    }
+
+    #[test]
+    fn families_are_found_in_any_spelling() {
+        assert!(family(SERVER, &texts("PowerEdgeR820")).is_some());
+        assert!(family(STATIONARY, &texts("HP All-in-One 21-b0xxx")).is_some());
+        assert!(family(STATIONARY, &texts("NUC11PAHi7")).is_some());
+        assert!(family(STATIONARY, &texts("Lennucia")).is_none());
+        assert!(family(PORTABLE, &texts("Inspiron 7506 2n1")).is_some());
+        assert!(family(PORTABLE, &texts("")).is_none());
+    }
+
+    #[test]
+    fn makers_begin_the_text() {
+        assert!(maker(SERVER_MAKERS, &texts("ASRockRack")).is_some());
+        assert!(maker(SERVER_MAKERS, &texts("ASRock")).is_none());
+        assert!(maker(PORTABLE_MAKERS, &texts("GPD")).is_some());
+        assert!(maker(PORTABLE_MAKERS, &texts("GPDX Industries")).is_none());
+        assert!(maker(STATIONARY_MAKERS, &texts("Cisco")).is_some());
+    }
+}
