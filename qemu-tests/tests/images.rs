@@ -133,24 +133,11 @@ fn find_from(file: &Path, needle: &[u8], from: u64) -> Option<u64> {
         if count < needle.len() {
             return None;
         }
-        if let Some(place) = memory_find(&buffer[..count], needle) {
+        if let Some(place) = memchr::memmem::find(&buffer[..count], needle) {
             return Some(at + place as u64);
         }
         at += (count - needle.len() + 1) as u64;
     }
-}
-
-fn memory_find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    let first = *needle.first()?;
-    let mut at = 0;
-    while let Some(next) = haystack.get(at..)?.iter().position(|byte| *byte == first) {
-        at += next;
-        if haystack.get(at..at + needle.len()) == Some(needle) {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
 }
 
 /// A mirror that is down, cuts a package short or serves other bytes: an error that says so, and nothing bad is kept.
