@@ -3,7 +3,6 @@
 //! Data flows one way: probe → facts → plan (or a worded refusal) → effects → report. Nothing is
 //! decided after the first destructive step.
 
-pub mod bytes;
 pub mod cmdline;
 pub mod console;
 pub mod context;
@@ -23,3 +22,5 @@ pub mod tools;
 pub mod tree;
 pub mod uevent;
 pub mod watchdog;
+
+pub use landfall_probe::bytes;

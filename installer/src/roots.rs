@@ -33,4 +33,13 @@ impl Roots {
             modules: root.join("usr/lib/modules"),
         }
     }
+
+    /// Those that tell the hardware. A recorded tree says nothing of this processor.
+    pub fn hardware(&self) -> landfall_probe::Roots {
+        let own = landfall_probe::Roots::machine();
+        match self.sys.parent() {
+            Some(root) if self.sys != own.sys => landfall_probe::Roots::under(root),
+            _ => own,
+        }
+    }
 }

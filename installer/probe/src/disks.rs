@@ -186,6 +186,23 @@ impl Disk {
         facts
     }
 
+    /// Whether `other`, seen at another time under the same name, is the same piece of hardware.
+    /// Names are given in the order of appearance, so a replugged disk may have another's.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let who = |disk: &Self| {
+            (
+                (disk.name.clone(), disk.size_bytes, disk.sector_bytes),
+                (disk.model.clone(), disk.serial.clone(), disk.wwn.clone(), disk.transport.clone()),
+            )
+        };
+        who(self) == who(other)
+    }
+
+    /// Whether the hardware itself tells it from another of its kind.
+    pub fn has_identity(&self) -> bool {
+        self.serial.is_some() || self.wwn.is_some()
+    }
+
     /// One line for people: `/dev/sda (QEMU HARDDISK, 8 GiB, sata, serial X)`.
     pub fn line(&self) -> String {
         let mut words = Vec::new();
@@ -238,6 +255,17 @@ mod tests {
         assert_eq!(disks[0].serial.as_deref(), Some("target"));
         assert_eq!(disks[0].partitions[0].device, "254:3");
         assert!(disks[0].line().contains("8 GiB"));
+    }
+
+    #[test]
+    fn another_disk_of_the_same_name_is_told_apart() {
+        let planned = Disk { name: "sdb".into(), size_bytes: 8, serial: Some("A".into()), ..Disk::default() };
+        let with_partitions = Disk { partitions: vec![Partition::default()], ..planned.clone() };
+        assert!(planned.is_same(&with_partitions));
+        assert!(!planned.is_same(&Disk { serial: Some("B".into()), ..planned.clone() }));
+        assert!(!planned.is_same(&Disk { serial: None, ..planned.clone() }));
+        assert!(!planned.is_same(&Disk { size_bytes: 9, ..planned.clone() }));
+        assert!(planned.has_identity() && !Disk::default().has_identity());
     }
 
     #[test]

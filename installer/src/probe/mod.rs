@@ -1,8 +1,25 @@
-//! What the machine is: pure data, read from sysfs and procfs below given roots.
+//! What the machine is: `landfall-probe` below the installer's roots.
 
-pub mod disks;
-pub mod machine;
-mod read;
+use crate::roots::Roots;
 
-pub use disks::{Disk, Partition};
-pub use machine::Machine;
+pub use landfall_probe::{Disk, Machine, Partition};
+
+/// Whole disks.
+pub mod disks {
+    use super::{Disk, Roots};
+
+    /// All whole disks of the machine, by name.
+    pub fn list(roots: &Roots) -> Vec<Disk> {
+        landfall_probe::disks::list(&roots.hardware())
+    }
+}
+
+/// The machine itself.
+pub mod machine {
+    use super::{Machine, Roots};
+
+    /// Reads all facts.
+    pub fn probe(roots: &Roots) -> Machine {
+        landfall_probe::machine::probe(&roots.hardware())
+    }
+}
