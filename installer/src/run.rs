@@ -42,15 +42,20 @@ pub fn pid1() {
 }
 
 fn start(roots: Roots, consoles: Consoles, cmdline_text: &str) -> Context {
-    let mut loader = Loader::open(&roots, cmdline_text);
-    for wanted in PRELOAD {
-        note(&consoles, loader.load(wanted));
+    let cmdline = Cmdline::parse(cmdline_text);
+    let hotplug = Hotplug::start(&roots, Loader::open(&roots, cmdline_text));
+    match cmdline.mode() {
+        // An installation looks at every disk, so all of them must be there.
+        Mode::Install => hotplug.walk(&roots),
+        Mode::Try | Mode::Boot => hotplug.walk_behind(&roots),
     }
-    let hotplug = Hotplug::start(&roots, loader);
+    for wanted in PRELOAD {
+        note(&consoles, hotplug.load(wanted));
+    }
     if roots.sys.join("firmware/efi").exists() {
         note(&consoles, mounts::efivars(&roots));
     }
-    Context { roots, cmdline: Cmdline::parse(cmdline_text), consoles, hotplug }
+    Context { roots, cmdline, consoles, hotplug }
 }
 
 /// Only errors of the kernel come between the lines of an installation; the rest is in its log.

@@ -97,9 +97,13 @@ impl<'a> Attempt<'a> {
             (mark, _) => (medium, mark),
         };
         let chosen = self.host(&medium, mark.as_ref())?;
-        let plan = self.plan(&chosen)?;
-        self.target = Some(plan.disk.path.to_string_lossy().into_owned());
+        self.plan(&chosen)?;
         self.verify(&medium, &chosen)?;
+        // Disks that were slow to come are here by now: only what is seen last is decided on.
+        self.seen = seen(context, Some(&medium));
+        let plan = self.plan(&chosen)?;
+        context.consoles.say(format!("Target: {}; it holds {}.", plan.disk.line(), plan.content.words()));
+        self.target = Some(plan.disk.path.to_string_lossy().into_owned());
         firmware(&self.machine.firmware)?;
         let identity = identity::take(context, &medium.folder, &chosen.manifest.host)?;
         self.confirm(&chosen, &plan)?;
@@ -188,11 +192,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn plan(&self, chosen: &Chosen) -> Result<Plan, Stop> {
-        let ask = Ask { manifest: &chosen.manifest, seen: &self.seen };
-        let plan = plan(&ask)?;
-        let consoles = &self.context.consoles;
-        consoles.say(format!("Target: {}; it holds {}.", plan.disk.line(), plan.content.words()));
-        Ok(plan)
+        Ok(plan(&Ask { manifest: &chosen.manifest, seen: &self.seen })?)
     }
 
     /// Every byte that will be needed, before the target is touched.

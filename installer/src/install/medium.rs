@@ -15,6 +15,9 @@ use std::time::Duration;
 /// USB sticks take seconds to appear, some card readers half a minute.
 const WAIT: Duration = Duration::from_secs(45);
 
+/// How long it is waited for without a word.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The medium, mounted.
 #[derive(Debug)]
 pub struct Medium {
@@ -91,7 +94,7 @@ pub fn find(context: &Context) -> Result<Medium> {
             .into_iter()
             .find_map(|disk| on_disk(context, disk, wanted.as_deref(), &mut trouble))
     };
-    if let Some(medium) = look() {
+    if let Some(medium) = context.hotplug.wait_for(PATIENCE, &mut look) {
         return Ok(medium);
     }
     context.consoles.say("Waiting for the medium …");

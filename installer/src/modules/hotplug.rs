@@ -5,8 +5,12 @@ use crate::roots::Roots;
 use crate::uevent::Listener;
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Drivers that probe slowly keep a thread waiting.
+const THREADS: usize = 4;
 
 /// Loads drivers in the background and tells who waits that a block device came.
 #[derive(Debug, Clone)]
@@ -16,20 +20,24 @@ pub struct Hotplug {
 
 #[derive(Debug)]
 struct Shared {
-    loader: Mutex<Loader>,
+    loader: Loader,
+    stopped: AtomicBool,
     changes: Mutex<u64>,
     changed: Condvar,
 }
 
 impl Hotplug {
-    /// Walks sysfs once, then goes on in a thread of its own. Listening begins before the walk, so
-    /// that nothing falls between the two.
+    /// Follows the kernel's events in a thread of its own. Listening begins before any walk, so that
+    /// nothing falls between the two.
     pub fn start(roots: &Roots, loader: Loader) -> Self {
-        let shared =
-            Arc::new(Shared { loader: Mutex::new(loader), changes: Mutex::new(0), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            loader,
+            stopped: AtomicBool::new(false),
+            changes: Mutex::new(0),
+            changed: Condvar::new(),
+        });
         let listener = Listener::open().ok();
         let hotplug = Self { shared };
-        hotplug.walk(roots);
         let background = hotplug.clone();
         let roots = roots.clone();
         std::thread::spawn(move || match listener {
@@ -39,9 +47,45 @@ impl Hotplug {
         hotplug
     }
 
-    /// Loads a module by name or alias, under the same lock as the background.
+    /// Loads the drivers of everything that is there, and comes back when that is done.
+    pub fn walk(&self, roots: &Roots) {
+        let mut aliases = Vec::new();
+        modaliases(&roots.sys.join("devices"), 0, &mut aliases);
+        let mut seen = HashSet::new();
+        aliases.retain(|alias| seen.insert(alias.clone()));
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    while let Some(alias) = aliases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        self.load_alias(alias);
+                    }
+                });
+            }
+        });
+        self.shared.changed.notify_all();
+    }
+
+    /// The same in the background: a boot goes on as soon as its own disk is there.
+    pub fn walk_behind(&self, roots: &Roots) {
+        let (hotplug, roots) = (self.clone(), roots.clone());
+        std::thread::spawn(move || hotplug.walk(&roots));
+    }
+
+    /// Takes no further device: user space goes on from here.
+    pub fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Loads a module by name or alias.
     pub fn load(&self, wanted: &str) -> crate::error::Result<()> {
-        lock(&self.shared.loader).load(wanted)
+        self.shared.loader.load(wanted)
+    }
+
+    fn load_alias(&self, alias: &str) {
+        if !self.shared.stopped.load(Ordering::Relaxed) {
+            self.shared.loader.load_alias(alias);
+        }
     }
 
     /// Asks `found` again whenever a block device comes, until it gives a value or `limit` is over.
@@ -62,15 +106,6 @@ impl Hotplug {
         }
     }
 
-    fn walk(&self, roots: &Roots) {
-        let mut aliases = Vec::new();
-        modaliases(&roots.sys.join("devices"), 0, &mut aliases);
-        let mut seen = HashSet::new();
-        aliases.retain(|alias| seen.insert(alias.clone()));
-        let mut loader = lock(&self.shared.loader);
-        aliases.iter().for_each(|alias| loader.load_alias(alias));
-    }
-
     fn listen(&self, listener: &Listener) {
         loop {
             let Some(event) = listener.next(Duration::from_secs(3600)) else {
@@ -79,7 +114,7 @@ impl Hotplug {
             if event.action == "add"
                 && let Some(alias) = &event.modalias
             {
-                lock(&self.shared.loader).load_alias(alias);
+                self.load_alias(alias);
             }
             if event.subsystem == "block" {
                 *lock(&self.shared.changes) += 1;

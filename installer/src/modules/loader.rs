@@ -9,18 +9,19 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// `MODULE_INIT_COMPRESSED_FILE` (`linux/module.h`): the kernel decompresses the file itself.
 const COMPRESSED_FILE: i32 = 4;
 
-/// Loads modules of one release.
+/// Loads modules of one release, from several threads at once.
 #[derive(Debug)]
 pub struct Loader {
     index: Index,
     folder: PathBuf,
     params: Vec<(String, String)>,
     blacklist: HashSet<String>,
-    seen: HashSet<String>,
+    loaded: Mutex<HashSet<String>>,
 }
 
 impl Loader {
@@ -33,11 +34,11 @@ impl Loader {
             .get("modprobe.blacklist")
             .map(|list| list.split(',').map(normal).collect())
             .unwrap_or_default();
-        Self { index, folder, params: params(cmdline_text), blacklist, seen: HashSet::new() }
+        Self { index, folder, params: params(cmdline_text), blacklist, loaded: Mutex::new(HashSet::new()) }
     }
 
     /// Loads what a device asks for; errors are the driver's affair and end in the kernel's log.
-    pub fn load_alias(&mut self, modalias: &str) {
+    pub fn load_alias(&self, modalias: &str) {
         for name in self.index.resolve(modalias) {
             if !self.blacklist.contains(&name) {
                 let _ = self.load_one(&name, 0);
@@ -47,16 +48,16 @@ impl Loader {
 
     /// Loads a module by its name or an alias such as `fs-ext4`. What the kernel has built in,
     /// or what the initrd does not carry, is passed over: a mount that needs it says so itself.
-    pub fn load(&mut self, wanted: &str) -> Result<()> {
+    pub fn load(&self, wanted: &str) -> Result<()> {
         for name in self.index.resolve(wanted) {
             self.load_one(&name, 0)?;
         }
         Ok(())
     }
 
-    fn load_one(&mut self, name: &str, depth: u32) -> Result<()> {
+    fn load_one(&self, name: &str, depth: u32) -> Result<()> {
         // Index files from outside may have a cycle.
-        if depth > 32 || !self.seen.insert(name.to_owned()) || self.index.is_builtin(name) {
+        if depth > 32 || self.index.is_builtin(name) || self.loaded().contains(name) {
             return Ok(());
         }
         let Some(module) = self.index.module(name).cloned() else {
@@ -71,12 +72,18 @@ impl Loader {
         }
         let path = self.folder.join(&module.path);
         if let Ok(file) = File::open(&path) {
+            // Another thread may be at the same module: the kernel then makes both wait for the one.
             self.insert(name, &file, module.path.extension().is_some_and(|e| e != "ko"))?;
         }
+        self.loaded().insert(name.to_owned());
         for soft in post.iter().flat_map(|soft| self.index.resolve(soft)).collect::<Vec<_>>() {
             let _ = self.load_one(&soft, depth + 1);
         }
         Ok(())
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn insert(&self, name: &str, file: &File, compressed: bool) -> Result<()> {

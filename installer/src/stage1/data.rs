@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How long a disk may take to appear: USB enclosures that spin up need half a minute.
 const WAIT: Duration = Duration::from_secs(60);
+/// How long it is waited for without a word.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The state's format that this stage 1 knows.
 const STATE_FORMAT: u64 = 1;
 
@@ -36,7 +38,7 @@ pub fn find(context: &Context) -> Result<Found> {
         Error::Words(format!("the command line names no {}; choose another boot entry", cmdline::DATA))
     })?;
     let look = || disks::list(&context.roots).into_iter().find_map(|disk| on_disk(disk, &wanted));
-    if let Some(found) = look() {
+    if let Some(found) = context.hotplug.wait_for(PATIENCE, look) {
         return Ok(found);
     }
     context.consoles.say(format!("Waiting for the disk with partition {wanted} …"));

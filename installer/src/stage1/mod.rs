@@ -57,12 +57,13 @@ fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::I
     let esp = units::write(context, &found)?;
     boot_info::write(context, &found, number, esp)?;
     context.consoles.say(format!("Starting {} (generation {number}).", manifest.host));
-    hand_over(watchdog);
+    hand_over(context, watchdog);
     switch::into(roots, &root)
 }
 
 /// User space arms the watchdog again if the host wants it.
-fn hand_over(watchdog: Option<Watchdog>) {
+fn hand_over(context: &Context, watchdog: Option<Watchdog>) {
+    context.hotplug.stop();
     if let Some(watchdog) = watchdog {
         watchdog.disarm();
     }

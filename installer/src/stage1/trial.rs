@@ -48,7 +48,7 @@ fn start(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::
     autologin(context)?;
     boot_info::put(context, &BootInfo { format: 1, mode: "try".into(), ..BootInfo::default() })?;
     context.consoles.say(format!("Trying {}: nothing is written to any disk.", chosen.manifest.host));
-    super::hand_over(watchdog);
+    super::hand_over(context, watchdog);
     switch::into(roots, &root)
 }
 
