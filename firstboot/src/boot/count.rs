@@ -3,7 +3,9 @@
 
 use super::loader_text;
 use crate::roots::Roots;
+use landfall_hosts::paths;
 use serde::{Deserialize, Serialize};
+use std::fs;
 
 /// Tries of the entry that was booted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,14 +29,42 @@ pub fn read(roots: &Roots, tries: u32) -> Option<Count> {
 /// Parses the variable's path. On the last try it says `+0-N` as well; only more tries than were
 /// given mean that it is exhausted (`+0-4` for 3).
 pub fn parse(path: &str, tries: u32) -> Option<Count> {
-    let name = path.rsplit(['\\', '/']).next()?;
-    let stem = ["conf", "efi"].iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.'))?;
-    let (_, counters) = stem.rsplit_once('+')?;
+    let (_, counters) = stem(path)?.rsplit_once('+')?;
     let (left, done) = match counters.split_once('-') {
         Some((left, done)) => (digits(left)?, digits(done)?),
         None => (digits(counters)?, 0),
     };
     Some(Count { left, done, exhausted: left == 0 && done > tries })
+}
+
+/// True when the loader has something else to start: another entry that is good or has tries left.
+/// Where that cannot be seen, it is taken to be so.
+pub fn has_alternative(roots: &Roots, tries: u32) -> bool {
+    let entries = roots.path(paths::machine::ESP).join("loader/entries");
+    let Ok(entries) = fs::read_dir(entries) else {
+        return true;
+    };
+    let running = loader_text(roots, "LoaderBootCountPath").unwrap_or_default();
+    let running = id(&running);
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .into_iter()
+        .filter(|name| name.ends_with(".conf"))
+        .any(|name| id(&name) != running && parse(&name, tries).is_none_or(|count| count.left > 0))
+}
+
+/// The entry's name, whatever its tries.
+fn id(path: &str) -> Option<&str> {
+    let stem = stem(path)?;
+    match stem.rsplit_once('+') {
+        Some((id, _)) if parse(path, TRIES).is_some() => Some(id),
+        _ => Some(stem),
+    }
+}
+
+fn stem(path: &str) -> Option<&str> {
+    let name = path.rsplit(['\\', '/']).next()?;
+    ["conf", "efi"].iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.'))
 }
 
 fn digits(text: &str) -> Option<u32> {

@@ -32,7 +32,7 @@ pub struct Check<'a> {
 pub enum Verdict {
     /// The generation is good.
     Good,
-    /// It is not, and the machine restarts, for the entry is counted.
+    /// It is not, and the machine restarts, for the entry is counted and there is another.
     Restarting(Vec<String>),
     /// It is not, and the machine goes on, for nothing would be gained by a restart.
     Bad(Vec<String>),
@@ -106,7 +106,8 @@ impl Check<'_> {
         let why = problems.join("; ");
         self.console.line(&sentinel("HEALTH", &[("state", "bad"), ("why", &why)]));
         let counted = count.is_some_and(|count| !count.exhausted);
-        if !counted {
+        // A machine with one generation would only start the same again.
+        if !counted || !count::has_alternative(self.roots, count::TRIES) {
             self.console.line(&format!(
                 "landfall: this generation is not healthy: {why}. See `landfall-machine status`."
             ));
@@ -138,9 +139,12 @@ mod tests {
     fn world(count: Option<&str>, route: bool) -> (tempfile::TempDir, Roots) {
         let dir = tempfile::tempdir().unwrap();
         let roots = Roots::under(dir.path());
-        for folder in [roots.state(""), roots.efivars(), roots.proc("net")] {
+        let entries = roots.path("/efi/loader/entries");
+        for folder in [&roots.state(""), &roots.efivars(), &roots.proc("net"), &entries] {
             fs::create_dir_all(folder).unwrap();
         }
+        fs::write(entries.join("landfall-1+2-1.conf"), "").unwrap();
+        fs::write(entries.join("landfall-0.conf"), "").unwrap();
         if let Some(count) = count {
             let mut bytes = vec![6, 0, 0, 0];
             bytes.extend(count.encode_utf16().flat_map(u16::to_le_bytes));
@@ -194,6 +198,22 @@ mod tests {
             let (verdict, _) = check(&roots, &commands);
             assert_eq!(commands.called("systemctl reboot"), restarts, "{count:?}");
             assert_eq!(matches!(verdict, Verdict::Restarting(_)), restarts);
+        }
+    }
+
+    #[test]
+    fn a_machine_with_nothing_else_to_start_does_not_restart() {
+        for other in [None, Some("landfall-0+0-3.conf"), Some("readme.txt")] {
+            let (_dir, roots) = world(Some("\\loader\\entries\\landfall-1+2-1.conf"), false);
+            let entries = roots.path("/efi/loader/entries");
+            fs::remove_file(entries.join("landfall-0.conf")).unwrap();
+            if let Some(other) = other {
+                fs::write(entries.join(other), "").unwrap();
+            }
+            let commands = healthy().answer("systemctl reboot", 0, "");
+            let (verdict, _) = check(&roots, &commands);
+            assert!(matches!(verdict, Verdict::Bad(_)), "{other:?}");
+            assert!(!commands.called("systemctl reboot"));
         }
     }
 

@@ -68,6 +68,12 @@ impl BootReport {
         files::replace(&roots.boot_report(), &text, access)
     }
 
+    /// Takes over the times of another report.
+    pub fn adopt_times(&mut self, other: Self) {
+        let Self { count, health, boot_id, schema, .. } = std::mem::take(self);
+        *self = Self { schema, boot_id, count, health, ..other };
+    }
+
     /// Takes in the times. False while the boot has not finished.
     pub fn take_times(&mut self, systemd: &dyn Systemd, commands: &dyn Commands) -> Result<bool> {
         let times = systemd.manager(TIMES)?;

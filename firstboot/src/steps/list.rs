@@ -74,10 +74,13 @@ fn wait_for_network(context: &Context) -> Result<Outcome> {
 }
 
 fn report_boot(context: &Context) -> Result<Outcome> {
-    let mut report = BootReport::load(context.roots);
-    if !report.take_times(&Systemctl(context.commands), context.commands)? {
+    let mut times = BootReport::default();
+    if !times.take_times(&Systemctl(context.commands), context.commands)? {
         return Ok(Outcome::Pending("waiting for the boot to finish".into()));
     }
+    // Loaded only now: the health check writes its verdict while the boot finishes.
+    let mut report = BootReport::load(context.roots);
+    report.adopt_times(times);
     report.save(context.roots)?;
     Ok(Outcome::Done("written".into()))
 }
