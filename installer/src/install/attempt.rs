@@ -84,6 +84,9 @@ impl<'a> Attempt<'a> {
         self.medium_esp = Some(medium.esp.clone());
         self.bare_identity = unattended::has_bare_identity(&medium.folder);
         let mark = unattended::read(&medium.folder)?;
+        if context.cmdline.unattended() && mark.is_none() {
+            return Err(unmarked().into());
+        }
         let mut id = self.install_id(mark.as_ref())?;
         self.timed_probe(&medium);
         let used = mark.as_ref().is_some_and(|mark| self.has_installed(mark));
@@ -337,6 +340,15 @@ impl<'a> Attempt<'a> {
             log: self.context.consoles.lines(),
         }
     }
+}
+
+/// The command line alone must not make a medium wipe a disk unasked.
+fn unmarked() -> Refusal {
+    Refusal::new(
+        "not-unattended",
+        "the boot entry installs without asking, and this medium was not made for that",
+        "choose another entry of the boot menu, or make the medium with --unattended HOST",
+    )
 }
 
 fn find(context: &Context) -> Result<Medium, Refusal> {
