@@ -199,14 +199,9 @@ impl Steps {
         let proc = root.join("proc");
         self.mount("proc", &proc, quiet | MountFlags::NOEXEC, "")?;
         // A package's script that sets a sysctl must not set the computer's.
-        for name in ["sys", "sysrq-trigger"] {
-            let place = c_path(&proc.join(name))?;
-            self.push(
-                &format!("binding /proc/{name}"),
-                Op::Bind { source: place.clone(), target: place.clone() },
-            )?;
-            self.push(&format!("making /proc/{name} read-only"), Op::ReadOnly { target: place })?;
-        }
+        let sysctl = c_path(&proc.join("sys"))?;
+        self.push("binding /proc/sys", Op::Bind { source: sysctl.clone(), target: sysctl.clone() })?;
+        self.push("making /proc/sys read-only", Op::ReadOnly { target: sysctl })?;
         self.mount("tmpfs", &root.join("run"), quiet, "mode=0755")?;
         self.mount("tmpfs", &root.join("tmp"), quiet, "mode=1777")
     }
