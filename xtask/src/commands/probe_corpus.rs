@@ -131,7 +131,9 @@ fn measure(
     truths: &[Truth],
     profiles: &BTreeMap<String, Rule>,
 ) -> Result<Score, Box<dyn std::error::Error>> {
-    let roots = tempfile::tempdir()?;
+    // A hundred thousand small files: in memory that takes a tenth of the time.
+    let memory = Path::new("/dev/shm");
+    let roots = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
     let mut command = Command::new("python3");
     command
         .arg(folder.join("mk_sysfs.py"))
