@@ -8,6 +8,12 @@ use landfall_hosts::paths::machine;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+/// Mounts that something uses to the very end: the root overlay, the journal. Taking them off at
+/// shutdown can only fail; systemd's last step remounts them read-only, and they are clean.
+const HELD: [&str; 2] = ["run-landfall-data.mount", "var.mount"];
+/// Without default dependencies a mount does not conflict with umount.target (systemd.mount(5)).
+const STAYS: &str = "[Unit]\nDefaultDependencies=no\n";
+
 /// Writes the ESP's mount unit and the link that names the disk behind the root. Gives back the
 /// ESP's PARTUUID.
 pub fn write(context: &Context, found: &Found) -> Result<Option<String>> {
@@ -18,6 +24,11 @@ pub fn write(context: &Context, found: &Found) -> Result<Option<String>> {
     // (systemd-volatile-root.service(8)).
     let device = format!("/dev/block/{}", found.partition.device);
     link(&device, &systemd.join("volatile-root"))?;
+    for mount in HELD {
+        let folder = units.join(format!("{mount}.d"));
+        mounts::make_folder(&folder)?;
+        tree::write(&folder.join("50-landfall.conf"), STAYS.as_bytes(), 0o644)?;
+    }
     let Some(esp) = &found.esp_guid else {
         context.consoles.say("The disk has no EFI system partition; /efi stays empty.");
         return Ok(None);
