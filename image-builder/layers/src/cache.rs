@@ -47,13 +47,16 @@ pub struct LayerCache {
 }
 
 impl LayerCache {
-    /// Opens the folder and waits until no other build uses it.
-    pub fn open(root: &Path, mode: Mode) -> Result<Self> {
+    /// Opens the folder and waits until no other build uses it; `waiting` is called if one does.
+    pub fn open(root: &Path, mode: Mode, waiting: impl FnOnce()) -> Result<Self> {
         fs::create_dir_all(root).map_err(Error::io("making", root))?;
         let path = root.join(".lock");
         let lock = File::create(&path).map_err(Error::io("opening", &path))?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|errno| Error::io("locking", &path)(errno.into()))?;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            waiting();
+            rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+                .map_err(|errno| Error::io("locking", &path)(errno.into()))?;
+        }
         let mode = if mode == Mode::Root { "root" } else { "user" };
         let cache = Self { root: root.to_owned(), mode, _lock: lock };
         cache.remove_leftovers()?;
@@ -135,7 +138,7 @@ mod tests {
     #[test]
     fn a_layer_is_there_when_it_is_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = LayerCache::open(dir.path(), Mode::Root).unwrap();
+        let cache = LayerCache::open(dir.path(), Mode::Root, || ()).unwrap();
         let folder = cache.begin().unwrap();
         fs::create_dir(folder.path().join("tree")).unwrap();
         fs::write(folder.path().join("layer.erofs"), "image").unwrap();
@@ -158,7 +161,7 @@ mod tests {
             fs::create_dir(dir.path().join(left)).unwrap();
         }
         drop(cache);
-        LayerCache::open(dir.path(), Mode::Root).unwrap();
+        LayerCache::open(dir.path(), Mode::Root, || ()).unwrap();
         assert!(!dir.path().join(".new-left").exists() && !dir.path().join("placed").exists());
         assert!(dir.path().join("id").exists());
     }

@@ -42,6 +42,15 @@ pub struct PackageSpec {
     pub debconf: BTreeMap<String, BTreeMap<String, toml::Value>>,
 }
 
+impl PackageSpec {
+    /// The debconf answers that are for this layer's packages: those of another layer must not make
+    /// this one anew.
+    pub fn answers(&self) -> impl Iterator<Item = (&String, &BTreeMap<String, toml::Value>)> {
+        let here = |name: &str| self.packages.iter().any(|package| package.key.name == name);
+        self.debconf.iter().filter(move |(name, _)| here(name))
+    }
+}
+
 /// One step of a chain.
 #[derive(Debug, Clone)]
 pub struct Step {
@@ -116,7 +125,8 @@ pub fn build_chain(spec: &ChainSpec<'_>, progress: &dyn Progress) -> Result<Buil
             "this process is neither root nor in a user namespace; become_root first",
         )
     })?;
-    let cache = LayerCache::open(&spec.cache.root().join("layers"), mode)?;
+    let waiting = || progress.event(Event::Note("waiting for another build to finish".to_owned()));
+    let cache = LayerCache::open(&spec.cache.root().join("layers"), mode, waiting)?;
     let packing = Mutex::new(());
     std::thread::scope(|scope| {
         let mut chain = Chain {
@@ -148,6 +158,8 @@ struct Laid<'scope> {
     kind: LayerKind,
     input_id: String,
     epoch: u64,
+    /// Names of the packages that it adds.
+    packages: BTreeSet<String>,
     image: Image<'scope>,
 }
 
@@ -173,7 +185,18 @@ struct Chain<'scope, 'env> {
 impl<'env> Chain<'_, 'env> {
     /// Trees laid so far, topmost first.
     fn trees(&self) -> Vec<PathBuf> {
-        self.laid.iter().rev().map(|layer| self.cache.folder(&layer.input_id).join("tree")).collect()
+        self.lowest_trees(self.laid.len())
+    }
+
+    /// Trees of the lowest layers, topmost first.
+    fn lowest_trees(&self, count: usize) -> Vec<PathBuf> {
+        let lowest = self.laid.iter().take(count).rev();
+        lowest.map(|layer| self.cache.folder(&layer.input_id).join("tree")).collect()
+    }
+
+    /// Date of the uppermost of the lowest layers.
+    fn epoch(&self, count: usize) -> u64 {
+        self.laid.iter().take(count).next_back().map_or(0, |layer| layer.epoch)
     }
 
     /// Waits for the last image.
@@ -204,7 +227,12 @@ impl<'env> Chain<'_, 'env> {
 
     /// What every layer's id is made of, beside its own content.
     fn inputs(&self, recipe: &str) -> String {
-        let parent = self.laid.last().map_or("", |layer| layer.input_id.as_str());
+        self.inputs_on(self.laid.len(), recipe)
+    }
+
+    /// The same for a layer that is built on the lowest layers alone.
+    fn inputs_on(&self, count: usize, recipe: &str) -> String {
+        let parent = self.laid.iter().take(count).next_back().map_or("", |layer| layer.input_id.as_str());
         let options = pack::OPTIONS.join(" ");
         format!(
             "writer {WRITER}\nparent {parent}\ntools {}\nmkfs {options}\nrecipe {recipe}\n",
@@ -213,13 +241,17 @@ impl<'env> Chain<'_, 'env> {
     }
 
     fn packages(&mut self, kind: LayerKind, spec: &PackageSpec) -> Result<()> {
+        let names: BTreeSet<String> = spec.packages.iter().map(|package| package.key.name.clone()).collect();
         let input_id = hash::sha256((self.inputs("packages") + &canonical(spec)).as_bytes());
         if self.take_cached(kind, &input_id)? {
+            if let Some(laid) = self.laid.last_mut() {
+                laid.packages = names;
+            }
             return Ok(());
         }
         let facts = spec.packages.iter().map(Facts::read).collect::<Result<Vec<_>>>()?;
         let newest = facts.iter().map(|facts| facts.made).max().unwrap_or(0);
-        let epoch = newest.max(self.laid.last().map_or(0, |layer| layer.epoch));
+        let epoch = newest.max(self.epoch(self.laid.len()));
         let build = Build::begin(self.cache, epoch)?;
         let parents = self.trees();
         Install {
@@ -234,30 +266,44 @@ impl<'env> Chain<'_, 'env> {
             progress: self.progress,
         }
         .run()?;
-        self.complete(kind, input_id, build)
+        self.complete(kind, input_id, build, &parents)?;
+        if let Some(laid) = self.laid.last_mut() {
+            laid.packages = names;
+        }
+        Ok(())
     }
 
+    /// Settings stand on the lowest layers that have what their tools read, so that a package of
+    /// the site does not make them anew.
     fn settings(&mut self, kind: LayerKind, spec: &SettingsSpec) -> Result<()> {
-        let input_id = hash::sha256((self.inputs("settings") + &spec.canonical()).as_bytes());
+        let reads = |layer: &Laid<'_>| spec.reads_packages(&layer.packages);
+        let count = self.laid.iter().rposition(reads).map_or(self.laid.len(), |last| last + 1);
+        let input_id = hash::sha256((self.inputs_on(count, "settings") + &spec.canonical()).as_bytes());
         if self.take_cached(kind, &input_id)? {
             return Ok(());
         }
-        let build = Build::begin(self.cache, self.laid.last().map_or(0, |layer| layer.epoch))?;
-        let parents = self.trees();
+        let build = Build::begin(self.cache, self.epoch(count))?;
+        let parents = self.lowest_trees(count);
         let (sandbox, tree, log) = (&build.sandbox, build.tree.as_path(), build.log.as_path());
         Settings { sandbox, spec, parents: &parents, tree, log }.run()?;
-        self.complete(kind, input_id, build)
+        self.complete(kind, input_id, build, &parents)
     }
 
     /// Settles ids, scrubs and names what was built in a sandbox, and has it packed.
-    fn complete(&mut self, kind: LayerKind, input_id: String, build: Build) -> Result<()> {
-        let parents = self.trees();
-        self.settle_ids(&build.tree, &parents)?;
+    fn complete(
+        &mut self,
+        kind: LayerKind,
+        input_id: String,
+        build: Build,
+        parents: &[PathBuf],
+    ) -> Result<()> {
+        self.settle_ids(&build.tree, parents)?;
         scrub(&build.tree, build.epoch)?;
         fs::remove_dir(&build.empty).map_err(Error::io("removing", &build.empty))?;
         let place = self.cache.place(build.folder, &input_id)?;
         let entries = walk(&place.join("tree"), build.epoch)?;
-        let merged = Merged::new(std::iter::once(place.join("tree")).chain(parents).collect());
+        let merged =
+            Merged::new(std::iter::once(place.join("tree")).chain(parents.iter().cloned()).collect());
         let meta = Meta {
             sha256: String::new(),
             size: 0,
@@ -319,7 +365,7 @@ impl<'env> Chain<'_, 'env> {
         }
         self.report_ids(new)?;
         let (input_id, epoch) = (input_id.to_owned(), meta.epoch);
-        self.laid.push(Laid { kind, input_id, epoch, image: Image::Cached(meta) });
+        self.laid.push(Laid { kind, input_id, epoch, packages: BTreeSet::new(), image: Image::Cached(meta) });
         Ok(true)
     }
 
@@ -377,7 +423,13 @@ impl<'env> Chain<'_, 'env> {
             cache.commit(&id, &meta, kind == LayerKind::Host)?;
             Ok(meta)
         });
-        self.laid.push(Laid { kind, input_id, epoch, image: Image::Packing(thread) });
+        self.laid.push(Laid {
+            kind,
+            input_id,
+            epoch,
+            packages: BTreeSet::new(),
+            image: Image::Packing(thread),
+        });
     }
 }
 
@@ -444,7 +496,7 @@ fn canonical(spec: &PackageSpec) -> String {
         .collect();
     lines.extend(spec.removes.iter().map(|name| format!("remove {name}")));
     lines.extend(spec.wants.iter().map(|name| format!("want {name}")));
-    for (package, answers) in &spec.debconf {
+    for (package, answers) in spec.answers() {
         lines.extend(answers.iter().map(|(question, value)| format!("debconf {package} {question} {value}")));
     }
     lines.into_iter().map(|line| line + "\n").collect()

@@ -116,7 +116,7 @@ impl Install<'_> {
     /// Answers for debconf (debconf-set-selections(1)), before the packages ask.
     fn preseed(&self) -> Result<()> {
         let mut text = String::new();
-        for (package, answers) in &self.spec.debconf {
+        for (package, answers) in self.spec.answers() {
             for (question, value) in answers {
                 let (kind, value) = answer(value);
                 text.push_str(&format!("{package} {question} {kind} {value}\n"));

@@ -30,6 +30,20 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("/etc/udev/hwdb.d/", &["systemd-hwdb", "update"]),
 ];
 
+/// Packages that hold what locale-gen and setupcon are and read.
+const READ: &[&str] = &[
+    "console-setup",
+    "console-setup-linux",
+    "kbd",
+    "keyboard-configuration",
+    "libc-bin",
+    "libc6",
+    "locales",
+    "locales-all",
+    "perl-base",
+    "xkb-data",
+];
+
 /// What packages configure where nobody answers.
 const DEFAULT_KEYBOARD: &str = "us";
 
@@ -65,6 +79,12 @@ impl SettingsSpec {
     /// Nothing differs from what packages made.
     pub fn is_empty(&self) -> bool {
         self.locales.is_empty() && !self.other_keyboard() && self.files.is_empty()
+    }
+
+    /// Whether the tools read what one of these packages brings. The site's own files are compiled
+    /// together with those of any package.
+    pub fn reads_packages(&self, names: &BTreeSet<String>) -> bool {
+        !self.files.is_empty() || READ.iter().any(|name| names.contains(*name))
     }
 
     /// The part of the layer's id that is its own.
