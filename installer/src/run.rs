@@ -32,10 +32,7 @@ pub fn pid1() {
     let mode = context.cmdline.mode();
     context.consoles.sentinel("STAGE1", &[("mode", mode.word())]);
     match mode {
-        Mode::Install => {
-            quiet_kernel(&context.roots);
-            install::run(&context);
-        }
+        Mode::Install => install::run(&context),
         Mode::Try => stage1::run_try(&context, watchdog),
         Mode::Boot => stage1::run_boot(&context, watchdog),
     }
@@ -46,7 +43,10 @@ fn start(roots: Roots, consoles: Consoles, cmdline_text: &str) -> Context {
     let hotplug = Hotplug::start(&roots, Loader::open(&roots, cmdline_text));
     match cmdline.mode() {
         // An installation looks at every disk, so all of them must be there.
-        Mode::Install => hotplug.walk(&roots),
+        Mode::Install => {
+            quiet_kernel(&roots);
+            hotplug.walk(&roots);
+        }
         Mode::Try | Mode::Boot => hotplug.walk_behind(&roots),
     }
     for wanted in PRELOAD {
