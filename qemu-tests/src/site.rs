@@ -51,10 +51,9 @@ impl Site {
         site.edit("site.toml", |table| {
             table.insert(
                 "admins".into(),
-                Table::from_iter([("tester".to_owned(), Value::from(admin))]).into(),
+                Table::from_iter([("tester".to_owned(), Value::from(admin.as_str()))]).into(),
             );
         })?;
-        site.take_over_signing()?;
         site.edit("common.toml", |table| match tailnet {
             Some(tailnet) => point_at(table, tailnet),
             None => leave_tailscale_out(table),
@@ -65,6 +64,7 @@ impl Site {
             std::fs::copy(tailnet.repository.key(), &to).doing("copying the repository's key to", &to)?;
         }
         site.add_ssh_key()?;
+        site.take_signing_key(&admin)?;
         site.plant_secrets(tailnet)?;
         Ok(site)
     }
@@ -202,9 +202,32 @@ impl Site {
         })
     }
 
-    /// The example's signing key is its author's: a fresh site's key takes its place.
-    fn take_over_signing(&self) -> Result<()> {
-        Ok(())
+    /// The example has no signing key; one is taken out of a new site, which is made the way that a person makes one.
+    fn take_signing_key(&self, admin: &str) -> Result<()> {
+        let starter = self.home.join("starter");
+        let (folder, key) = (starter.display().to_string(), self.ssh_key().with_extension("pub"));
+        let words = [
+            "new",
+            &folder,
+            "--yes",
+            "--user",
+            USER,
+            "--admin",
+            admin,
+            "--ssh-key",
+            &key.display().to_string(),
+        ];
+        let mut command = Command::new(self.programs.join("landfall"));
+        run(command.args(words).env("HOME", &self.home))?;
+        run(Command::new("cp").arg("-r").arg(starter.join("signing")).arg(&self.folder))?;
+        let text = std::fs::read_to_string(starter.join("site.toml")).doing("reading", &starter)?;
+        let new: Table =
+            text.parse().map_err(|error| Error::Unexpected(format!("reading the new site: {error}")))?;
+        let signing = new.get("signing").cloned();
+        let signing = signing.ok_or_else(|| Error::unexpected("a new site names no signing key"))?;
+        self.edit("site.toml", |table| {
+            table.insert("signing".into(), signing);
+        })
     }
 
     /// The example's own secrets are encrypted to its author; each gets a value that carries the mark.

@@ -5,7 +5,7 @@ use landfall_qemu_tests::http::{Fault, Server};
 use landfall_qemu_tests::image;
 use landfall_qemu_tests::ordinary::Ordinary;
 use landfall_qemu_tests::process::run;
-use landfall_qemu_tests::site::{HOST, MARK};
+use landfall_qemu_tests::site::{HOST, MARK, Site};
 use landfall_qemu_tests::tools;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -192,4 +192,20 @@ impl Drop for LayersAside {
         let _ = std::fs::remove_dir_all(&self.0);
         let _ = std::fs::rename(&self.1, &self.0);
     }
+}
+
+/// `landfall new` makes a site that `check` accepts and `build` builds, as a person would type it.
+#[test]
+#[ignore = "builds a medium: run by cargo xtask test"]
+fn a_new_site_is_accepted_and_builds() {
+    let folder = tempfile::tempdir_in(fixture().folder).unwrap();
+    let site = Site::open(folder.path());
+    std::fs::create_dir_all(&site.home).unwrap();
+    let words = ["new", site.folder.to_str().unwrap(), "--yes", "--user", "sam"];
+    let mut command = std::process::Command::new(site.programs.join("landfall"));
+    run(command.args(words).env("HOME", &site.home)).unwrap();
+    site.run(&["check"]).unwrap();
+    let medium = folder.path().join("new.img");
+    site.build(&medium, &["vm"], true).unwrap();
+    image::check(&medium).unwrap();
 }
