@@ -420,16 +420,24 @@ fn setup_failure(reader: OwnedFd, steps: &[Step], mode: Mode) -> Option<RunError
         return Some(setup("starting the program in the build root".into(), source));
     }
     let doing = steps.get(index).map_or("making namespaces for the build root", |step| &step.doing);
-    let hint = match (source.kind(), mode) {
+    let hint = hint(doing, &source, mode);
+    Some(RunError::Setup { doing: doing.to_owned(), source, hint: hint.to_owned() })
+}
+
+/// What a person can do about a step that the kernel refused; empty where that is not known.
+fn hint(doing: &str, source: &io::Error, mode: Mode) -> &'static str {
+    match (source.kind(), mode) {
         (io::ErrorKind::PermissionDenied, Mode::UserNamespace) => {
             "\nOn Ubuntu: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a container: allow nested namespaces and an unmasked /proc, or build as root."
         }
         (io::ErrorKind::PermissionDenied, Mode::Root) => {
             "\nThis looks like a container: it needs CAP_SYS_ADMIN and an unmasked /proc (docker run --privileged)."
         }
+        (io::ErrorKind::InvalidInput, _) if doing.starts_with("mounting overlay") => {
+            "\nThe cache's filesystem cannot carry an overlay (it is one itself, or a network's): set XDG_CACHE_HOME to a folder on ext4, xfs, btrfs or a tmpfs."
+        }
         _ => "",
-    };
-    Some(RunError::Setup { doing: doing.to_owned(), source, hint: hint.to_owned() })
+    }
 }
 
 fn wait_for(child: Pid) -> Result<WaitStatus, Errno> {

@@ -137,3 +137,13 @@ fn deletions_become_whiteouts_of_the_neutral_form() {
     assert!(entries.iter().all(|entry| entry.xattrs.keys().all(|name| name == OPAQUE)), "{entries:?}");
     assert!(matches!(entries[3].kind, Kind::File(_)));
 }
+
+#[test]
+fn what_the_kernel_refuses_comes_with_a_remedy() {
+    let refused = io::Error::from_raw_os_error(rustix::io::Errno::PERM.raw_os_error());
+    let invalid = io::Error::from_raw_os_error(rustix::io::Errno::INVAL.raw_os_error());
+    assert!(hint("mounting proc", &refused, Mode::UserNamespace).contains("apparmor_restrict"));
+    assert!(hint("mounting proc", &refused, Mode::Root).contains("CAP_SYS_ADMIN"));
+    assert!(hint("mounting overlay at /x", &invalid, Mode::Root).contains("XDG_CACHE_HOME"));
+    assert_eq!(hint("mounting proc", &invalid, Mode::Root), "");
+}
