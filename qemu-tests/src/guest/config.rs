@@ -231,12 +231,12 @@ pub(super) fn firmware() -> Result<(&'static str, &'static str)> {
     })
 }
 
-/// `cargo xtask` carries the pipe's subcommand; a test binary finds it in the target folder.
+/// `cargo xtask` carries the pipe's subcommand: it runs, or stands one folder above a test binary. Its own path may
+/// say "(deleted)" where cargo has built it anew in the meantime.
 fn pipe_program() -> Result<PathBuf> {
     let own = std::env::current_exe().unwrap_or_default();
-    let target = own.parent().and_then(Path::parent).map(|folder| folder.join("xtask"));
-    let candidates = [Some(own).filter(|path| path.ends_with("xtask")), target];
-    candidates.into_iter().flatten().find(|path| path.is_file()).ok_or_else(|| Error::Missing {
+    let mut candidates = own.ancestors().skip(1).take(2).map(|folder| folder.join("xtask"));
+    candidates.find(|path| path.is_file()).ok_or_else(|| Error::Missing {
         tool: "the xtask program, which pipes the guest's connections".into(),
         remedy: "run these tests by  cargo xtask test".into(),
     })
