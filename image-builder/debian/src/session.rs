@@ -241,7 +241,10 @@ pub fn architectures(native: &str, requests: &[LayerRequest]) -> Vec<String> {
 
 /// `[pin]`: `name = "VERSION"` (a glob is allowed), `name = PRIORITY`, or
 /// `name = { version | suite | origin = "…", priority = N }`.
-fn pin(package: &str, value: &toml::Value) -> Result<Pin> {
+///
+/// # Errors
+/// If it is none of these.
+pub fn pin(package: &str, value: &toml::Value) -> Result<Pin> {
     let wrong = |reason: &str| Error::parse(format!("[pin] {package}"), reason);
     let safe = |text: &str| !text.is_empty() && !text.contains(['\n', '\r']);
     if !safe(package) || package.contains(char::is_whitespace) {

@@ -43,6 +43,9 @@ pub struct Install<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// The only architecture that Landfall builds for.
+const NATIVE: &str = "amd64";
+
 /// What dpkg is told at every call. Nothing is synced (the layer is thrown away as a whole when
 /// interrupted), and a conffile that a script changed stays as it is.
 const DPKG: &[&str] = &["dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold"];
@@ -65,6 +68,7 @@ impl Install<'_> {
         if !done.is_empty() {
             self.dpkg(&["--force-depends", "--install"], self.files(&done))?;
         }
+        self.add_architectures()?;
         self.preseed()?;
         self.remove()?;
         for batch in batches(self.facts, &done) {
@@ -113,6 +117,15 @@ impl Install<'_> {
             .map_err(Error::io("setting the mode of", &path))
     }
 
+    /// dpkg takes packages of another architecture only once it was told of it (dpkg(1)).
+    fn add_architectures(&self) -> Result<()> {
+        let all: BTreeSet<&str> = self.facts.iter().map(|facts| facts.package.key.arch.as_str()).collect();
+        for arch in all.into_iter().filter(|arch| ![NATIVE, "all"].contains(arch)) {
+            self.dpkg(&["--add-architecture", arch], Vec::new())?;
+        }
+        Ok(())
+    }
+
     /// Answers for debconf (debconf-set-selections(1)), before the packages ask.
     fn preseed(&self) -> Result<()> {
         let mut text = String::new();
@@ -154,7 +167,7 @@ impl Install<'_> {
         for (_, facts) in auto {
             let key = &facts.package.key;
             // apt files packages of architecture `all` under its own.
-            let arch = if key.arch == "all" { "amd64" } else { &key.arch };
+            let arch = if key.arch == "all" { NATIVE } else { &key.arch };
             text.push_str(&format!("Package: {}\nArchitecture: {arch}\nAuto-Installed: 1\n\n", key.name));
         }
         if text.is_empty() {

@@ -27,6 +27,13 @@ impl Layer<'_> {
         for extra in &sources.extra_suites {
             pins.push_str(&format!("Package: *\nPin: release n={extra}\nPin-Priority: 100\n\n"));
         }
+        for (package, value) in &sources.pin {
+            let pin = landfall_debian::session::pin(package, value)?;
+            pins.push_str(&format!(
+                "Package: {}\nPin: {}\nPin-Priority: {}\n\n",
+                pin.package, pin.what, pin.priority
+            ));
+        }
         if !pins.is_empty() {
             self.text("/etc/apt/preferences.d/landfall", pins);
         }

@@ -166,3 +166,20 @@ fn files_are_taken_over_with_their_being_programs_or_not() {
     spec.taken.insert("/usr/x".into(), root.path().join("not-there"));
     assert!(host_tree(&spec, &Merged::new(vec![root.path().to_owned()])).is_err());
 }
+
+#[test]
+fn apt_on_the_machine_heeds_the_sites_pins() {
+    let root = below();
+    let mut spec = spec(root.path());
+    spec.host.sources.suite = "trixie".into();
+    spec.host.sources.extra_suites = vec!["trixie-backports".into()];
+    spec.host.sources.pin.insert("git".into(), "1:2.47*".into());
+    let tree = build(&spec, root.path()).unwrap();
+    let pins = text(&tree, "/etc/apt/preferences.d/landfall");
+    assert!(pins.contains("Pin: release n=trixie-backports\nPin-Priority: 100\n"), "{pins}");
+    assert!(pins.contains("Package: git\nPin: version 1:2.47*\n"), "{pins}");
+    assert!(
+        text(&tree, "/etc/apt/sources.list.d/debian.sources")
+            .contains("Suites: trixie trixie-updates trixie-backports\n")
+    );
+}
