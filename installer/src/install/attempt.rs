@@ -11,12 +11,14 @@ use super::refusal::{Refusal, Stop};
 use super::{identity, prompt, report, unattended, verify};
 use crate::context::Context;
 use crate::error::Error;
+use crate::mounts::Mount;
 use crate::probe::{Machine, Partition, disks, machine};
 use crate::stage1::{not_before, now};
 use landfall_disk::{InstallId, LOADER_CONF, medium_loader_conf};
 use landfall_hosts::host::OnError;
 use landfall_hosts::medium::{Seed, Unattended};
 use landfall_hosts::report::{InstallReport, Outcome, Phase};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Phases and how long they took.
@@ -101,7 +103,7 @@ impl<'a> Attempt<'a> {
         };
         let chosen = self.host(&medium, mark.as_ref())?;
         self.plan(&chosen)?;
-        self.verify(&medium, &chosen)?;
+        let (esp_mount, medium_esp) = self.verify(&medium, &chosen)?;
         // Disks that were slow to come are here by now: only what is seen last is decided on.
         self.seen = seen(context, Some(&medium));
         let plan = self.plan(&chosen)?;
@@ -111,8 +113,8 @@ impl<'a> Attempt<'a> {
         let identity = identity::take(context, &medium.folder, &chosen.manifest.host)?;
         self.confirm(&chosen, &plan)?;
         let seed = self.seed(&chosen)?;
-        let decided = Decided { chosen: &chosen, plan: &plan, id, identity, seed };
-        self.install(medium, &decided, mark.as_ref())
+        let decided = Decided { chosen: &chosen, plan: &plan, id, identity, seed, medium_esp };
+        self.install((medium, esp_mount), &decided, mark.as_ref())
     }
 
     fn install_id(&mut self, mark: Option<&Unattended>) -> Result<InstallId, Stop> {
@@ -199,7 +201,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// Every byte that will be needed, before the target is touched.
-    fn verify(&mut self, medium: &Medium, chosen: &Chosen) -> Result<(), Stop> {
+    ///
+    /// The medium's ESP stays mounted, so that its files are read from the stick only once: a small
+    /// FAT has clusters of 512 bytes, and is slow.
+    fn verify(&mut self, medium: &Medium, chosen: &Chosen) -> Result<(Mount, PathBuf), Stop> {
         let context = self.context;
         let manifest = &chosen.manifest;
         let failed = |error: Error| verify::refusal(&verify::Wrong::Unreadable(error));
@@ -211,9 +216,8 @@ impl<'a> Attempt<'a> {
             let bar = Bar::begin(&context.consoles, "Checking the medium", bytes);
             verify::all(&files, From::Cache, &bar)
         });
-        mount.close().map_err(failed)?;
         match wrong {
-            None => Ok(()),
+            None => Ok((mount, folder)),
             Some(wrong) => Err(verify::refusal(&wrong).into()),
         }
     }
@@ -253,7 +257,7 @@ impl<'a> Attempt<'a> {
 
     fn install(
         &mut self,
-        medium: Medium,
+        (medium, esp_mount): (Medium, Mount),
         decided: &Decided<'_>,
         mark: Option<&Unattended>,
     ) -> Result<Finished, Stop> {
@@ -265,7 +269,8 @@ impl<'a> Attempt<'a> {
             report::json(&report).map_err(|error| Stop::Failed { step: "writing the report", error })?;
         written.finish(context, decided.id, &text).map_err(failed)?;
         // The machine is finished. What follows is the medium's own affair and cannot undo that.
-        let spent = medium.release().and_then(|released| {
+        let released = esp_mount.close().and_then(|()| medium.release());
+        let spent = released.and_then(|released| {
             if let Some(mark) = mark {
                 spend(context, &released, mark)?;
             }

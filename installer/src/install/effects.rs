@@ -37,6 +37,8 @@ pub struct Decided<'a> {
     pub identity: Option<Identity>,
     /// What is handed to first boot.
     pub seed: Seed,
+    /// Where the medium's ESP is mounted.
+    pub medium_esp: PathBuf,
 }
 
 /// A target that is complete but for its marker.
@@ -69,10 +71,9 @@ pub fn write(
     let (mount, folder) = step("formatting", timed.run("format", 0, || target.format(context)))?;
     step("formatting", state::folders(&folder))?;
     layers(context, medium, decided, &folder, timed)?;
-    let (esp_mount, medium_esp) = step("opening the medium's ESP", medium.esp_for_reading(context))?;
-    let written = timed.run("esp", 0, || esp::write(context, &target, manifest, &medium_esp, FIRST));
+    let from = &decided.medium_esp;
+    let written = timed.run("esp", 0, || esp::write(context, &target, manifest, from, FIRST));
     step("writing the EFI system partition", written)?;
-    step("closing the medium's ESP", esp_mount.close())?;
     let left = timed.run("seed", 0, || leave(&folder, decided));
     step("handing over", left)?;
     Ok(Written { target, mount, folder })
