@@ -8,9 +8,9 @@ use landfall_hosts::paths::machine;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// Mounts that something uses to the very end: the root overlay, the journal. Taking them off at
-/// shutdown can only fail; systemd's last step remounts them read-only, and they are clean.
-const HELD: [&str; 2] = ["run-landfall-data.mount", "var.mount"];
+/// The root overlay writes to this mount to the very end. Taking it off at shutdown can only fail;
+/// systemd's last step remounts it read-only, and it is clean.
+const HELD: &str = "run-landfall-data.mount";
 /// Without default dependencies a mount does not conflict with umount.target (systemd.mount(5)).
 const STAYS: &str = "[Unit]\nDefaultDependencies=no\n";
 
@@ -24,11 +24,9 @@ pub fn write(context: &Context, found: &Found) -> Result<Option<String>> {
     // (systemd-volatile-root.service(8)).
     let device = format!("/dev/block/{}", found.partition.device);
     link(&device, &systemd.join("volatile-root"))?;
-    for mount in HELD {
-        let folder = units.join(format!("{mount}.d"));
-        mounts::make_folder(&folder)?;
-        tree::write(&folder.join("50-landfall.conf"), STAYS.as_bytes(), 0o644)?;
-    }
+    let held = units.join(format!("{HELD}.d"));
+    mounts::make_folder(&held)?;
+    tree::write(&held.join("50-landfall.conf"), STAYS.as_bytes(), 0o644)?;
     let Some(esp) = &found.esp_guid else {
         context.consoles.say("The disk has no EFI system partition; /efi stays empty.");
         return Ok(None);
