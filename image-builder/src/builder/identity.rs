@@ -1,7 +1,7 @@
 //! Signatures on manifests, and the identity that an unattended medium carries.
 
 use super::{BuildError, BuildPlaces};
-use crate::media::{Identity, Personal, Trees, personalise};
+use crate::media::{Identity, Personal, personalise};
 use crate::secrets::{AdminIdentities, ExposeSecret, KeyPlaces, Nobody, host_identity};
 use crate::signing::{SigningKey, load_site_key};
 use landfall_hosts::lock::Lock;
@@ -70,8 +70,7 @@ pub fn make_unattended(
         unattended: &mark,
         identities: BTreeMap::from([(host, Identity::Bare(secret.expose_secret()))]),
     };
-    let tools = places.cache.join("tools").join(landfall_debian::tools::id(lock)).join("root");
-    Ok(personalise(image, &Trees::new(vec![tools]), &personal)?)
+    Ok(personalise(image, &places.tools(lock), &personal)?)
 }
 
 /// 16 hex digits that nobody can guess or repeat.

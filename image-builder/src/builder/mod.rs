@@ -11,6 +11,7 @@ pub mod version;
 
 use crate::media::{MediumHost, MediumSpec, Trees, compose};
 use boot::BootFiles;
+use landfall_debian::cache::Cache;
 use landfall_debian::session::{Places, Session};
 use landfall_hosts::event::Progress;
 use landfall_hosts::host::Host;
@@ -32,6 +33,14 @@ pub struct BuildPlaces {
     pub etc_apt: PathBuf,
     /// The folder of our static binaries.
     pub binaries: PathBuf,
+}
+
+impl BuildPlaces {
+    /// The tools root of a lock, as the cache has it once a host was built.
+    fn tools(&self, lock: &Lock) -> Trees {
+        let folder = Cache::new(&self.cache).tools().join(landfall_debian::tools::id(lock));
+        Trees::new(vec![folder.join("root")])
+    }
 }
 
 /// A host whose parts are all in the cache.
@@ -125,8 +134,7 @@ impl Builder<'_> {
                 signature,
             });
         }
-        let tools = self.places.cache.join("tools").join(landfall_debian::tools::id(lock)).join("root");
-        compose(&spec, &Trees::new(vec![tools]), request.out, self.progress)?;
+        compose(&spec, &self.places.tools(lock), request.out, self.progress)?;
         Ok(())
     }
 }
