@@ -63,6 +63,15 @@ impl Error {
     }
 }
 
+impl From<landfall_qemu::Error> for Error {
+    fn from(error: landfall_qemu::Error) -> Self {
+        match error {
+            landfall_qemu::Error::Io { doing, source } => Self::Io { doing, source },
+            landfall_qemu::Error::Missing { tool, remedy } => Self::Missing { tool, remedy },
+        }
+    }
+}
+
 /// Puts what was being done into an [`std::io::Error`].
 pub trait Doing<T> {
     /// `doing` is a gerund, `subject` the path it is done to.

@@ -73,6 +73,32 @@ impl Fixture {
         Ok(Self { folder: folder.to_path_buf(), site, medium, no_tailnet, phases: phases.0, programs })
     }
 
+    /// The same site, changed and without a tailnet, with an unattended medium of its own for the first of
+    /// `hosts`. Its layers come from the cache where they are the same.
+    pub fn variant(
+        &self,
+        name: &str,
+        hosts: &[&str],
+        change: impl FnOnce(&Site) -> Result<()>,
+    ) -> Result<Self> {
+        let folder = self.folder.join("variants").join(name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).doing("removing", &folder)?;
+        }
+        std::fs::create_dir_all(&folder).doing("creating", &folder)?;
+        for part in ["site", "home"] {
+            run(Command::new("cp").arg("-r").arg(self.folder.join(part)).arg(&folder))?;
+        }
+        let site = Site::open(&folder);
+        site.leave_tailscale_out()?;
+        change(&site)?;
+        site.lock()?;
+        let medium = folder.join("medium.img");
+        site.build(&medium, hosts, true)?;
+        let no_tailnet = Some("this variant has none".to_owned());
+        Ok(Self { folder, site, medium, no_tailnet, phases: Vec::new(), programs: None })
+    }
+
     fn open(folder: &Path) -> Result<Self> {
         let no_tailnet = missing_go();
         let programs = if no_tailnet.is_none() { Some(programs()?) } else { None };

@@ -2,7 +2,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::fixture::Fixture;
-use crate::guest::{Boot, Drive, Forward, Guest, GuestConfig};
+use crate::guest::{Bus, Drive, Firmware, Forward, Guest, GuestConfig};
 use crate::image;
 use crate::site::HOST;
 use crate::tailnet::{Headscale, LOGIN_PORT};
@@ -12,12 +12,43 @@ use tempfile::TempDir;
 
 /// What the target's disk is called by the guest's firmware and kernel.
 pub const TARGET_SERIAL: &str = "LANDFALLTARGET";
-/// Room for a system, its state and a reserve; sparse.
-pub const TARGET_BYTES: u64 = 12 << 30;
+/// Room for a system, its state and a reserve; sparse. A power of two, for SD cards have no other sizes.
+pub const TARGET_BYTES: u64 = 16 << 30;
 
 const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 const BOOT_LIMIT: Duration = Duration::from_secs(600);
 const OFF_LIMIT: Duration = Duration::from_secs(180);
+
+/// Which firmware a machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// UEFI with Secure Boot.
+    SecureBoot,
+    /// UEFI without Secure Boot.
+    Uefi,
+    /// BIOS.
+    Bios,
+}
+
+/// The shape of a target machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Its firmware.
+    pub starts: Starts,
+    /// The bus of its disk.
+    pub bus: Bus,
+    /// Bytes of a logical sector of its disk.
+    pub sector_bytes: u32,
+    /// Whether it has a TPM 2.
+    pub tpm: bool,
+}
+
+impl Default for Shape {
+    /// The usual guest: Secure Boot, a virtio disk, no TPM.
+    fn default() -> Self {
+        Self { starts: Starts::SecureBoot, bus: Bus::Virtio, sector_bytes: 512, tpm: false }
+    }
+}
 
 /// The target machine: its disk, its firmware's variables and the tailnet's server around it.
 pub struct Machine {
@@ -27,7 +58,7 @@ pub struct Machine {
     pub stick: PathBuf,
     /// The tailnet's server, where there is a Go to build it.
     pub headscale: Option<Headscale>,
-    variables: PathBuf,
+    shape: Shape,
     name: String,
     folder: TempDir,
 }
@@ -46,8 +77,13 @@ pub struct Installed {
 }
 
 impl Machine {
-    /// A machine with a blank disk and fresh firmware; `name` names its logs.
+    /// A usual machine with a blank disk and fresh firmware; `name` names its logs.
     pub fn new(fixture: &Fixture, name: &str) -> Result<Self> {
+        Self::shaped(fixture, name, Shape::default())
+    }
+
+    /// A machine of that shape with a blank disk and fresh firmware.
+    pub fn shaped(fixture: &Fixture, name: &str, shape: Shape) -> Result<Self> {
         let parent = fixture.folder.join("machines");
         std::fs::create_dir_all(&parent).doing("creating", &parent)?;
         let folder = tempfile::tempdir_in(&parent).doing("creating a folder in", &parent)?;
@@ -55,14 +91,13 @@ impl Machine {
         image::blank(&disk, TARGET_BYTES)?;
         image::copy(&fixture.medium, &stick)?;
         let headscale = fixture.headscale(folder.path())?;
-        let variables = folder.path().join("variables");
-        Ok(Self { disk, stick, headscale, variables, name: name.into(), folder })
+        Ok(Self { disk, stick, headscale, shape, name: name.into(), folder })
     }
 
     /// Boots the stick with the blank disk beside it and waits for the install to end in a reboot.
     pub fn install(&self) -> Result<Installed> {
         let mut config = self.config("install");
-        config.drives = vec![Drive::stick(&self.stick), Drive::disk(&self.disk, TARGET_SERIAL)];
+        config.machine.drives = vec![Drive::stick(&self.stick), self.target()];
         let mut guest = Guest::start(&config)?;
         guest.wait_for(&["LANDFALL STAGE1"], BOOT_LIMIT)?;
         let stage1_seconds = guest.elapsed().as_secs_f64();
@@ -85,8 +120,8 @@ impl Machine {
     /// Like [`Self::boot`], with further drives attached.
     pub fn boot_beside(&self, name: &str, ssh_port: Option<u16>, drives: Vec<Drive>) -> Result<Guest> {
         let mut config = self.config(name);
-        config.drives = vec![Drive::disk(&self.disk, TARGET_SERIAL)];
-        config.drives.extend(drives);
+        config.machine.drives = vec![self.target()];
+        config.machine.drives.extend(drives);
         config.ssh_port = ssh_port;
         let mut guest = Guest::start(&config)?;
         guest.wait_for(&["LANDFALL FIRSTBOOT done"], BOOT_LIMIT)?;
@@ -112,9 +147,22 @@ impl Machine {
         self.folder.path()
     }
 
-    fn config(&self, phase: &str) -> GuestConfig {
-        let boot = Boot::SecureBoot { variables: self.variables.clone() };
-        let mut config = GuestConfig::new(&format!("{}-{phase}", self.name), boot);
+    /// The target's disk as a drive of its shape.
+    pub fn target(&self) -> Drive {
+        let sector_bytes = self.shape.sector_bytes;
+        Drive { sector_bytes, ..Drive::new(&self.disk, self.shape.bus, TARGET_SERIAL) }
+    }
+
+    /// A guest of this machine's shape without drives; `phase` names its log.
+    pub fn config(&self, phase: &str) -> GuestConfig {
+        let variables = self.folder.path().join("variables");
+        let firmware = match self.shape.starts {
+            Starts::SecureBoot => Firmware::SecureBoot { variables },
+            Starts::Uefi => Firmware::Uefi { variables },
+            Starts::Bios => Firmware::Bios,
+        };
+        let mut config = GuestConfig::new(&format!("{}-{phase}", self.name), firmware);
+        config.tpm_state = self.shape.tpm.then(|| self.folder.path().join("tpm"));
         let forward = |headscale: &Headscale| Forward { guest_port: LOGIN_PORT, host_port: headscale.port };
         config.forwards = self.headscale.iter().map(forward).collect();
         config

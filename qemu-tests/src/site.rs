@@ -79,6 +79,11 @@ impl Site {
         }
     }
 
+    /// Takes tailscale and all that refers to it out of the site.
+    pub fn leave_tailscale_out(&self) -> Result<()> {
+        self.edit("common.toml", leave_tailscale_out)
+    }
+
     /// Points the site at a repository that is served now: its port is another at each start.
     pub fn serve_tailscale_from(&self, repository: &Repository) -> Result<()> {
         let key = self.folder.join("files/keys/tailscale.asc");

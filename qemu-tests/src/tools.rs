@@ -1,6 +1,7 @@
 //! The host's programs that tests use: where they are, which package brings them.
 
 use crate::error::{Error, Result};
+pub use landfall_qemu::find;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +16,7 @@ struct Tool {
 const QEMU: &[Tool] = &[
     Tool { name: "qemu-system-x86_64", package: "qemu-system-x86" },
     Tool { name: "/usr/share/OVMF/OVMF_VARS_4M.ms.fd", package: "ovmf" },
+    Tool { name: "swtpm", package: "swtpm" },
     Tool { name: "sgdisk", package: "gdisk" },
     Tool { name: "fsck.vfat", package: "dosfstools" },
     Tool { name: "e2fsck", package: "e2fsprogs" },
@@ -37,20 +39,6 @@ pub enum Need {
     Peers,
     /// The loopback repository's signature.
     Tailnet,
-}
-
-/// Folders that hold programs; those for root are not in everybody's path.
-const EXTRA_PATH: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
-
-/// Finds a program in the path or in root's folders.
-pub fn find(name: &str) -> Option<PathBuf> {
-    if name.starts_with('/') {
-        let path = PathBuf::from(name);
-        return path.exists().then_some(path);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(EXTRA_PATH.iter().map(PathBuf::from));
-    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// A program that [`ensure`] has seen to.

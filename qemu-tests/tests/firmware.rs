@@ -1,6 +1,6 @@
 //! The firmware of the harness itself: a test that passes without Secure Boot would prove nothing.
 
-use landfall_qemu_tests::guest::{Boot, Drive, Guest, GuestConfig};
+use landfall_qemu_tests::guest::{Drive, Firmware, Guest, GuestConfig};
 use landfall_qemu_tests::process::run;
 use landfall_qemu_tests::tools::{Need, ensure};
 use std::process::Command;
@@ -16,9 +16,9 @@ fn firmware_refuses_an_unsigned_program() {
     std::fs::File::create(&stick).unwrap().set_len(64 << 20).unwrap();
     run(Command::new("mkfs.vfat").arg("-F32").arg(&stick)).unwrap();
     put_unsigned_program(&stick);
-    let boot = Boot::SecureBoot { variables: folder.path().join("vars") };
+    let boot = Firmware::SecureBoot { variables: folder.path().join("vars") };
     let mut config = GuestConfig::new("firmware_refuses_an_unsigned_program", boot);
-    config.drives = vec![Drive::stick(&stick)];
+    config.machine.drives = vec![Drive::stick(&stick)];
     let mut guest = Guest::start(&config).unwrap();
     guest.wait_for(&["Access Denied"], Duration::from_secs(120)).unwrap();
 }

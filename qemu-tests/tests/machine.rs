@@ -2,7 +2,7 @@
 //! its own disk, rebooted, powered off, and met again by the used stick.
 
 use landfall_qemu_tests::fixture::Fixture;
-use landfall_qemu_tests::guest::{Boot, Drive, Guest, GuestConfig};
+use landfall_qemu_tests::guest::{Drive, Firmware, Guest, GuestConfig};
 use landfall_qemu_tests::rehearsal::{Installed, Machine, TARGET_SERIAL};
 use landfall_qemu_tests::site::{HOST, PASSWORD};
 use landfall_qemu_tests::tailnet::Node;
@@ -108,8 +108,8 @@ fn meet_used_stick(fixture: &Fixture, machine: &Machine) -> Result<(String, bool
     let (kernel, initrd) = image::boot_files(&fixture.medium, HOST, machine.folder())?;
     let append = image::unattended_options(&machine.stick)?;
     let before = image::fingerprint(&machine.disk)?;
-    let mut config = GuestConfig::new("machine-used-stick", Boot::Kernel { kernel, initrd, append });
-    config.drives = vec![Drive::stick(&machine.stick), Drive::disk(&machine.disk, TARGET_SERIAL)];
+    let mut config = GuestConfig::new("machine-used-stick", Firmware::Kernel { kernel, initrd, append });
+    config.machine.drives = vec![Drive::stick(&machine.stick), Drive::disk(&machine.disk, TARGET_SERIAL)];
     let mut guest = Guest::start(&config)?;
     let wanted = [
         "LANDFALL PROMPT",

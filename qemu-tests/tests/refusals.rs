@@ -2,7 +2,7 @@
 //! a report on the stick. Booted without firmware, for none of this depends on it.
 
 use landfall_qemu_tests::fixture::{Fixture, GUARDED};
-use landfall_qemu_tests::guest::{Boot, Bus, Drive, Guest, GuestConfig};
+use landfall_qemu_tests::guest::{Bus, Drive, Firmware, Guest, GuestConfig};
 use landfall_qemu_tests::site::HOST;
 use landfall_qemu_tests::{Result, image};
 use std::fs::File;
@@ -107,10 +107,10 @@ impl Case {
         let append =
             bench.options.replace(&format!("landfall.host={HOST}"), &format!("landfall.host={}", self.host));
         let (kernel, initrd) = (bench.kernel.clone(), bench.initrd.clone());
-        let mut config = GuestConfig::new(self.name, Boot::Kernel { kernel, initrd, append });
+        let mut config = GuestConfig::new(self.name, Firmware::Kernel { kernel, initrd, append });
         let stick = Drive { bus: self.stick_bus, ..Drive::stick(&self.stick) };
         let disks = self.disks.iter().enumerate().map(|(at, disk)| Drive::disk(disk, &format!("DISK{at}")));
-        config.drives = std::iter::once(stick).chain(disks).collect();
+        config.machine.drives = std::iter::once(stick).chain(disks).collect();
         config
     }
 }

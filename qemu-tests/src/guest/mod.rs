@@ -1,17 +1,18 @@
-//! A guest: QEMU with OVMF and Secure Boot, or a kernel booted directly.
+//! A guest: a machine in QEMU with consoles and control sockets that tests use.
 
 mod agent;
 mod config;
-mod kvm;
 mod qmp;
 mod serial;
 
 pub use agent::Answer;
-pub use config::{Boot, Bus, Drive, Forward, GuestConfig};
+pub use config::{Forward, GuestConfig};
+pub use landfall_qemu::{Bus, Drive, Firmware};
 
 use crate::error::{Doing, Error, Result};
 use crate::process::Daemon;
 use crate::tools;
+use landfall_qemu::Tpm;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 /// A running guest; dropped, it is gone.
 pub struct Guest {
     qemu: Daemon,
+    _tpm: Option<Daemon>,
     qmp: qmp::Qmp,
     serial: serial::Serial,
     agent: agent::Agent,
@@ -36,6 +38,7 @@ impl Guest {
             .doing("creating a folder in", &std::env::temp_dir())?;
         let log = log_file(&config.name)?;
         let sockets = config::Sockets::new(folder.path());
+        let tpm = config.tpm(&sockets).map(|tpm| start_tpm(&tpm, folder.path())).transpose()?;
         let arguments = config.arguments(&sockets, &log, folder.path())?;
         let qemu = tools::program("qemu-system-x86_64")?;
         let said = folder.path().join("qemu.log");
@@ -48,7 +51,7 @@ impl Guest {
         })?;
         let serial = serial::Serial::new(&log, &sockets.serial);
         let agent = agent::Agent::new(&sockets.agent);
-        Ok(Self { qemu, qmp, serial, agent, log, started, _folder: folder })
+        Ok(Self { qemu, _tpm: tpm, qmp, serial, agent, log, started, _folder: folder })
     }
 
     /// Since power-on.
@@ -71,8 +74,14 @@ impl Guest {
         self.qemu.pid()
     }
 
+    /// Runs a command of QEMU's machine protocol, as `device_del`.
+    pub fn monitor(&mut self, command: &str, arguments: serde_json::Value) -> Result<serde_json::Value> {
+        self.qmp.execute(command, arguments)
+    }
+
     /// Waits for a line that has one of `wanted` in it, after those that earlier calls have seen.
     pub fn wait_for(&mut self, wanted: &[&str], limit: Duration) -> Result<String> {
+        let limit = patient(limit);
         let start = Instant::now();
         loop {
             if let Some(line) = self.serial.next_match(wanted) {
@@ -96,7 +105,7 @@ impl Guest {
     /// Waits until the guest has powered itself off.
     pub fn wait_for_power_off(&mut self, limit: Duration) -> Result<()> {
         let log = self.tail();
-        self.qemu.wait(limit).map_err(|error| Error::Unexpected(format!("{error}\n{log}")))
+        self.qemu.wait(patient(limit)).map_err(|error| Error::Unexpected(format!("{error}\n{log}")))
     }
 
     /// Types on the serial line.
@@ -131,6 +140,7 @@ impl Guest {
 
     /// Waits until the guest agent answers.
     pub fn wait_for_agent(&mut self, limit: Duration) -> Result<()> {
+        let limit = patient(limit);
         let start = Instant::now();
         while start.elapsed() < limit {
             if self.agent.ping().is_ok() {
@@ -146,7 +156,7 @@ impl Guest {
 
     /// Runs a shell script as root in the guest, whatever its status.
     pub fn shell(&mut self, script: &str, limit: Duration) -> Result<Answer> {
-        self.agent.shell(script, limit)
+        self.agent.shell(script, patient(limit))
     }
 
     /// Runs a shell script as root in the guest and returns its stdout; a bad status is an error.
@@ -168,6 +178,29 @@ impl Guest {
     fn timeout(&self, what: String, limit: Duration) -> Error {
         Error::Timeout { what, seconds: limit.as_secs(), tail: self.tail() }
     }
+}
+
+/// Limits are for a computer that does nothing else; `LANDFALL_TEST_PATIENCE` multiplies them for a busy one.
+fn patient(limit: Duration) -> Duration {
+    let asked = std::env::var("LANDFALL_TEST_PATIENCE").ok().and_then(|text| text.parse().ok());
+    limit.saturating_mul(asked.unwrap_or(1).max(1))
+}
+
+/// swtpm, listening when this returns.
+fn start_tpm(tpm: &Tpm, folder: &Path) -> Result<Daemon> {
+    std::fs::create_dir_all(&tpm.state).doing("creating", &tpm.state)?;
+    let mut daemon = Daemon::start(&tools::program("swtpm")?, &tpm.arguments(), &folder.join("swtpm.log"))?;
+    let start = Instant::now();
+    while !tpm.socket.exists() {
+        if let Some(ended) = daemon.ended() {
+            return Err(ended);
+        }
+        if start.elapsed() > patient(Duration::from_secs(10)) {
+            return Err(Error::unexpected("swtpm does not listen"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(daemon)
 }
 
 /// Serial logs stay after a run: they are what a person reads when a test fails.
