@@ -43,7 +43,8 @@ impl Console {
         }
     }
 
-    fn write_line(&self, line: &str) {
+    /// A line on this console alone.
+    pub fn print(&self, line: &str) {
         // A console that is gone must not stop an installation.
         let _ = (&*self.file()).write_all(format!("{line}\r\n").as_bytes());
     }
@@ -118,7 +119,7 @@ impl Consoles {
             }
             for console in &self.shared.consoles {
                 if console.kind == Kind::Serial || screens.is_none() {
-                    console.write_line(line);
+                    console.print(line);
                 }
             }
         }
@@ -129,7 +130,7 @@ impl Consoles {
         self.to_kernel_log(line);
         for console in &self.shared.consoles {
             if console.kind == Kind::Serial {
-                console.write_line(line);
+                console.print(line);
             }
         }
     }

@@ -2,23 +2,21 @@
 
 use super::content::{self, Content};
 use super::effects::{self, Decided};
-use super::hash::From;
-use super::hosts::{self, Chosen};
+use super::hosts::Chosen;
 use super::medium::{self, Medium, Released};
-use super::plan::{Ask, Plan, Seen, firmware, plan};
-use super::progress::Bar;
+use super::plan::Seen;
 use super::refusal::{Refusal, Stop};
-use super::{identity, prompt, report, unattended, verify};
+use super::settle::Settled;
+use super::{report, unattended};
 use crate::context::Context;
 use crate::error::Error;
 use crate::mounts::Mount;
 use crate::probe::{Machine, Partition, disks, machine};
-use crate::stage1::{not_before, now};
+use crate::stage1::now;
 use landfall_disk::{InstallId, LOADER_CONF, medium_loader_conf};
 use landfall_hosts::host::OnError;
 use landfall_hosts::medium::{Seed, Unattended};
 use landfall_hosts::report::{InstallReport, Outcome, Phase};
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Phases and how long they took.
@@ -47,15 +45,15 @@ pub struct Finished {
 /// What is known so far, for the report.
 #[derive(Debug)]
 pub struct Attempt<'a> {
-    context: &'a Context,
+    pub(super) context: &'a Context,
     begun: Instant,
-    machine: Machine,
-    seen: Vec<Seen>,
-    timed: Timed,
-    host: Option<String>,
+    pub(super) machine: Machine,
+    pub(super) seen: Vec<Seen>,
+    pub(super) timed: Timed,
+    pub(super) host: Option<String>,
     install_id: String,
-    on_error: OnError,
-    target: Option<String>,
+    pub(super) on_error: OnError,
+    pub(super) target: Option<String>,
     medium_esp: Option<Partition>,
     bare_identity: bool,
 }
@@ -101,17 +99,8 @@ impl<'a> Attempt<'a> {
             }
             (mark, _) => (medium, mark),
         };
-        let chosen = self.host(&medium, mark.as_ref())?;
-        self.plan(&chosen)?;
-        let (esp_mount, medium_esp) = self.verify(&medium, &chosen)?;
-        // Disks that were slow to come are here by now: only what is seen last is decided on.
-        self.seen = seen(context, Some(&medium));
-        let plan = self.plan(&chosen)?;
-        context.consoles.say(format!("Target: {}; it holds {}.", plan.disk.line(), plan.content.words()));
-        self.target = Some(plan.disk.path.to_string_lossy().into_owned());
-        firmware(&self.machine.firmware)?;
-        let identity = identity::take(context, &medium.folder, &chosen.manifest.host)?;
-        self.confirm(&chosen, &plan)?;
+        let Settled { chosen, plan, identity, esp: (esp_mount, medium_esp), .. } =
+            self.settle(&medium, mark.as_ref())?;
         let seed = self.seed(&chosen)?;
         let decided = Decided { chosen: &chosen, plan: &plan, id, identity, seed, medium_esp };
         self.install((medium, esp_mount), &decided, mark.as_ref())
@@ -159,86 +148,6 @@ impl<'a> Attempt<'a> {
             return Err(Stop::AlreadyDone { host });
         }
         Ok(find(context)?)
-    }
-
-    fn host(&mut self, medium: &Medium, mark: Option<&Unattended>) -> Result<Chosen, Stop> {
-        let choice = hosts::choose(self.context, medium, &self.machine)?;
-        let chosen = match choice {
-            hosts::Choice::One(chosen) => *chosen,
-            hosts::Choice::Ask(names) if self.context.cmdline.unattended() => {
-                return Err(Refusal::new(
-                    "several-hosts",
-                    format!("several hosts of this medium could be this machine: {}", names.join(", ")),
-                    "give each a [match] rule that fits one machine, or choose an entry of the boot menu",
-                )
-                .into());
-            }
-            hosts::Choice::Ask(names) => {
-                let items: Vec<&str> = names.iter().map(String::as_str).collect();
-                let number = prompt::menu(self.context, "Which host shall this machine be?", &items);
-                hosts::read(medium, items.get(number).copied().unwrap_or_default())?
-            }
-        };
-        let name = chosen.manifest.host.clone();
-        self.on_error = chosen.manifest.install.on_error;
-        self.context.consoles.say(format!("Host: {name}"));
-        let meant = mark.and_then(|mark| mark.host.as_ref());
-        if self.context.cmdline.unattended() && meant.is_some_and(|meant| *meant != name) {
-            return Err(Refusal::new(
-                "unknown-host",
-                format!("the boot entry names {name}, and the medium was made for another host"),
-                "write the medium again",
-            )
-            .into());
-        }
-        self.host = Some(name);
-        not_before(self.context, chosen.manifest.epoch);
-        Ok(chosen)
-    }
-
-    fn plan(&self, chosen: &Chosen) -> Result<Plan, Stop> {
-        Ok(plan(&Ask { manifest: &chosen.manifest, seen: &self.seen })?)
-    }
-
-    /// Every byte that will be needed, before the target is touched.
-    ///
-    /// The medium's ESP stays mounted, so that its files are read from the stick only once: a small
-    /// FAT has clusters of 512 bytes, and is slow.
-    fn verify(&mut self, medium: &Medium, chosen: &Chosen) -> Result<(Mount, PathBuf), Stop> {
-        let context = self.context;
-        let manifest = &chosen.manifest;
-        let failed = |error: Error| verify::refusal(&verify::Wrong::Unreadable(error));
-        let (mount, folder) = medium.esp_for_reading(context).map_err(failed)?;
-        let mut files = verify::layers(manifest, &medium.folder);
-        files.extend(verify::esp_files(manifest, &folder));
-        let bytes = verify::bytes(&files);
-        let wrong = self.timed.run("verify", bytes, || {
-            let bar = Bar::begin(&context.consoles, "Checking the medium", bytes);
-            verify::all(&files, From::Cache, &bar)
-        });
-        match wrong {
-            None => Ok((mount, folder)),
-            Some(wrong) => Err(verify::refusal(&wrong).into()),
-        }
-    }
-
-    /// A person who watches is asked once more where something would be lost.
-    fn confirm(&self, chosen: &Chosen, plan: &Plan) -> Result<(), Stop> {
-        let empty = matches!(plan.content, Content::Blank | Content::HalfInstalled { .. });
-        if empty || self.context.cmdline.unattended() {
-            return Ok(());
-        }
-        let question =
-            format!("Everything on {} will be destroyed ({}).", plan.disk.line(), plan.content.words());
-        if prompt::confirm(self.context, &question, "yes") {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            "not-confirmed",
-            format!("the installation of {} was not confirmed", chosen.manifest.host),
-            "try again and type yes, or power off",
-        )
-        .into())
     }
 
     fn seed(&self, chosen: &Chosen) -> Result<Seed, Stop> {
@@ -380,7 +289,7 @@ fn spend(context: &Context, medium: &Released, mark: &Unattended) -> Result<(), 
     mount.close()
 }
 
-fn seen(context: &Context, medium: Option<&Medium>) -> Vec<Seen> {
+pub(super) fn seen(context: &Context, medium: Option<&Medium>) -> Vec<Seen> {
     let mounts = std::fs::read_to_string(context.roots.proc.join("self/mountinfo")).unwrap_or_default();
     disks::list(&context.roots)
         .into_iter()

@@ -1,9 +1,9 @@
 //! The host's age identity: bare on an unattended medium, else wrapped by a passphrase that is
 //! asked before anything is written.
 
-use super::prompt;
+use super::dialogue::{Dialogue, Reply};
 use super::refusal::Refusal;
-use crate::context::Context;
+use super::way::Went;
 use age::secrecy::{ExposeSecret, SecretString};
 use landfall_hosts::paths::data;
 use std::fmt;
@@ -34,7 +34,11 @@ impl Identity {
 }
 
 /// The identity of `host`, if the medium has one. None is no error: the machine then waits for it.
-pub fn take(context: &Context, folder: &Path, host: &str) -> Result<Option<Identity>, Refusal> {
+pub fn take(
+    dialogue: &mut Dialogue<'_>,
+    folder: &Path,
+    host: &str,
+) -> Result<(Option<Identity>, Went), Refusal> {
     let read = |kind: &str| {
         let path = folder.join(data::IDENTITIES).join(format!("{host}.{kind}"));
         let bytes = std::fs::read(path).unwrap_or_default();
@@ -43,21 +47,21 @@ pub fn take(context: &Context, folder: &Path, host: &str) -> Result<Option<Ident
     };
     let bare = read("key");
     if !bare.is_empty() {
-        return checked(bare, host).map(Some);
+        return Ok((Some(checked(bare, host)?), Went::Silent));
     }
     let wrapped = read("age");
     if wrapped.is_empty() {
-        context.consoles.say("The medium carries no identity: the machine will wait for one.");
-        return Ok(None);
+        dialogue.consoles().say("The medium carries no identity: the machine will wait for one.");
+        return Ok((None, Went::Silent));
     }
-    if context.cmdline.unattended() {
+    if dialogue.is_unattended() {
         return Err(Refusal::new(
             "identity-locked",
             format!("the identity of {host} needs a passphrase, and nobody is there to type it"),
             "choose the attended entry of the boot menu, or flash the medium with --unattended",
         ));
     }
-    ask(context, &wrapped, host)
+    ask(dialogue, &wrapped, host)
 }
 
 fn checked(bytes: Vec<u8>, host: &str) -> Result<Identity, Refusal> {
@@ -76,19 +80,23 @@ fn checked(bytes: Vec<u8>, host: &str) -> Result<Identity, Refusal> {
     Ok(Identity(SecretString::from(format!("{}\n", text.trim()))))
 }
 
-fn ask(context: &Context, wrapped: &[u8], host: &str) -> Result<Option<Identity>, Refusal> {
+fn ask(dialogue: &mut Dialogue<'_>, wrapped: &[u8], host: &str) -> Result<(Option<Identity>, Went), Refusal> {
+    let items = ["type its passphrase", "install without it: the machine will wait for its identity"];
+    let items = items.map(str::to_owned);
+    let title = format!("The identity of {host} is locked by a passphrase");
     for _ in 0..TRIES {
-        let question = format!("Passphrase of {host}'s identity (empty: install without it)");
-        let Some(passphrase) = prompt::secret(context, &question) else {
-            break;
-        };
-        if passphrase.expose_secret().is_empty() {
-            context.consoles.say("Installing without an identity: the machine will wait for one.");
-            return Ok(None);
+        match dialogue.choose("identity", &title, &items) {
+            Reply::Back => return Ok((None, Went::Back)),
+            Reply::Given(0) => {}
+            Reply::Given(_) => {
+                dialogue.consoles().say("Installing without an identity: the machine will wait for one.");
+                return Ok((None, Went::Answered));
+            }
         }
+        let passphrase = dialogue.secret("identity-passphrase", &format!("Passphrase of {host}'s identity:"));
         match unwrap(wrapped, passphrase) {
-            Ok(bytes) => return checked(bytes, host).map(Some),
-            Err(why) => context.consoles.say(format!("That did not open it: {why}")),
+            Ok(bytes) => return Ok((Some(checked(bytes, host)?), Went::Answered)),
+            Err(why) => dialogue.consoles().say(format!("That did not open it: {why}")),
         }
     }
     Err(Refusal::new(

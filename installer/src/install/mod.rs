@@ -3,6 +3,7 @@
 mod attempt;
 mod content;
 mod copy;
+pub mod dialogue;
 mod effects;
 mod esp;
 mod hash;
@@ -14,10 +15,13 @@ mod progress;
 mod prompt;
 mod refusal;
 mod report;
+mod settle;
 mod state;
+mod summary;
 mod target;
 mod unattended;
 mod verify;
+mod way;
 
 pub use content::Content;
 pub use plan::{Ask, Plan, Seen, firmware, plan};

@@ -35,6 +35,8 @@ pub struct Ask<'a> {
     pub manifest: &'a Manifest,
     /// Every disk of the machine.
     pub seen: &'a [Seen],
+    /// The disk that a person chose among those that match.
+    pub picked: Option<&'a Disk>,
 }
 
 /// What will be written where.
@@ -52,7 +54,7 @@ pub struct Plan {
 
 /// Plans the installation.
 pub fn plan(ask: &Ask<'_>) -> Result<Plan, Refusal> {
-    let target = choose(ask)?;
+    let target = one(ask)?;
     let layer_bytes = ask.manifest.layers.iter().fold(0u64, |sum, layer| sum.saturating_add(layer.size));
     let layout = fit(&target.disk, layer_bytes)?;
     may_write(target, ask.manifest.install.existing)?;
@@ -72,33 +74,43 @@ pub fn firmware(kind: &str) -> Result<(), Refusal> {
     ))
 }
 
-/// Exactly one disk that can be written must match the rule.
-fn choose<'a>(ask: &Ask<'a>) -> Result<&'a Seen, Refusal> {
+/// The disks that can be written and match the rule; at least one.
+pub fn matching<'a>(ask: &Ask<'a>) -> Result<Vec<&'a Seen>, Refusal> {
     let can: Vec<&Seen> = ask.seen.iter().filter(|seen| can_be_target(seen)).collect();
     let facts: Vec<FactMap> = can.iter().map(|seen| seen.disk.facts()).collect();
     let facts: Vec<&dyn Facts> = facts.iter().map(|facts| facts as &dyn Facts).collect();
     let verdicts = rule::select(&ask.manifest.install.disk, &facts);
-    let mut matching = can.iter().zip(&verdicts).filter(|(_, verdict)| verdict.matches);
-    let Some((target, _)) = matching.next() else {
+    let hits: Vec<&Seen> =
+        can.iter().zip(&verdicts).filter(|(_, verdict)| verdict.matches).map(|(seen, _)| *seen).collect();
+    if hits.is_empty() {
         let because: Vec<Vec<String>> = verdicts.into_iter().map(|verdict| verdict.because).collect();
         return Err(none_matches(ask, &can, &because));
-    };
-    let others: Vec<String> = matching.map(|(seen, _)| seen.disk.line()).collect();
-    if others.is_empty() {
-        return Ok(target);
     }
+    Ok(hits)
+}
+
+/// The one disk that matches, or the one of them that a person chose.
+fn one<'a>(ask: &Ask<'a>) -> Result<&'a Seen, Refusal> {
+    let all = matching(ask)?;
+    let chosen: Vec<&Seen> = match ask.picked {
+        Some(picked) => all.iter().copied().filter(|seen| seen.disk.is_same(picked)).collect(),
+        None => all.clone(),
+    };
+    if let [only] = chosen.as_slice() {
+        return Ok(only);
+    }
+    let lines: Vec<String> = all.iter().map(|seen| seen.disk.line()).collect();
     Err(Refusal::new(
         "several-disks-match",
         format!(
-            "{} disks match the rule of {}, and only one may: {}, {}",
-            others.len() + 1,
+            "{} disks match the rule of {}, and only one may: {}",
+            all.len(),
             ask.manifest.host,
-            target.disk.line(),
-            others.join(", ")
+            lines.join(", ")
         ),
         format!(
             "name one disk in hosts/{}.toml ([disk] match, by serial or wwn) and build the medium again, \
-             or disconnect the other disks",
+             or disconnect the other disks; a person who installs by hand can choose one",
             ask.manifest.host
         ),
     ))

@@ -1,5 +1,5 @@
-//! Questions on every console at once: the first that answers counts. Plain lines, so that a
-//! serial console with nothing but a keyboard serves as well.
+//! Questions on every console at once: the first that answers counts. Plain lines, because the
+//! terminal crates read keys from one standard input and cannot wait for several consoles.
 
 use super::refusal::Stop;
 use crate::console::Console;
@@ -72,28 +72,18 @@ pub fn menu(context: &Context, title: &str, items: &[&str]) -> usize {
     }
 }
 
-/// Asks a question that is answered by typing `word`.
-pub fn confirm(context: &Context, question: &str, word: &str) -> bool {
-    context.consoles.sentinel("PROMPT", &[]);
-    let answer = line(context, &format!("{question} Type {word} and Enter to go on:"));
-    answer.is_some_and(|answer| answer.trim() == word)
-}
-
 /// One line from whichever console answers; none where no console can.
 pub fn line(context: &Context, question: &str) -> Option<String> {
     context.consoles.print(question);
     read_line(context.consoles.list()).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// One line that is not shown while it is typed.
-pub fn secret(context: &Context, question: &str) -> Option<SecretString> {
-    let consoles = context.consoles.list();
-    context.consoles.sentinel("PROMPT", &[]);
-    context.consoles.print(question);
-    consoles.iter().for_each(|console| echo(console, false));
-    let bytes = read_line(consoles);
-    consoles.iter().for_each(|console| echo(console, true));
-    context.consoles.print("");
+/// One line that is not shown while it is typed; none where the console is gone.
+pub fn secret_on(console: &Console, question: &str) -> Option<SecretString> {
+    console.print(question);
+    echo(console, false);
+    let bytes = read_line(std::slice::from_ref(console));
+    echo(console, true);
     let text = String::from_utf8(bytes?).ok()?;
     Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
@@ -165,8 +155,8 @@ pub fn shell(context: &Context) {
     reap();
 }
 
-/// The console on which Enter is pressed.
-fn answering(consoles: &[Console]) -> Option<&Console> {
+/// The console on which Enter is pressed first.
+pub fn answering(consoles: &[Console]) -> Option<&Console> {
     let files: Vec<Arc<File>> = consoles.iter().map(Console::file).collect();
     let pressed = wait(&files)?.iter().position(|event| event.contains(PollFlags::IN))?;
     let console = consoles.get(pressed)?;

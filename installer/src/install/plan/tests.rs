@@ -49,7 +49,7 @@ fn manifest(rule: &str, existing: Existing) -> Manifest {
 }
 
 fn slug(manifest: &Manifest, seen: &[Seen]) -> Result<String, &'static str> {
-    let ask = Ask { manifest, seen };
+    let ask = Ask { manifest, seen, picked: None };
     plan(&ask).map(|plan| plan.disk.name).map_err(|refusal| {
         assert!(!refusal.message.is_empty() && !refusal.remedy.is_empty());
         refusal.slug

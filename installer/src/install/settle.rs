@@ -1,0 +1,232 @@
+//! What is settled before the first write, step by step; a person can go back one step each time.
+//!
+//! A further question is a step in [`super::way::ORDER`], a field of [`Draft`], and a method here.
+
+use super::attempt::{Attempt, seen};
+use super::dialogue::{Dialogue, Reply};
+use super::hash::From;
+use super::hosts::{self, Chosen};
+use super::identity::{self, Identity};
+use super::medium::Medium;
+use super::plan::{Ask, Plan, Seen, firmware, matching, plan};
+use super::progress::Bar;
+use super::refusal::{Refusal, Stop};
+use super::summary;
+use super::verify;
+use super::way::{Next, Step, Way, Went};
+use crate::error::Error;
+use crate::mounts::Mount;
+use crate::stage1::not_before;
+use landfall_hosts::medium::Unattended;
+use std::path::PathBuf;
+
+/// Everything that the effects need.
+#[derive(Debug)]
+pub struct Settled {
+    /// The host.
+    pub chosen: Chosen,
+    /// The disk, and what becomes of it.
+    pub plan: Plan,
+    /// The host's identity, where the medium has one.
+    pub identity: Option<Identity>,
+    /// The medium's ESP, mounted, and where.
+    pub esp: (Mount, PathBuf),
+}
+
+/// What is settled so far. A step that is taken again replaces its own part.
+#[derive(Debug, Default)]
+struct Draft {
+    chosen: Option<Chosen>,
+    /// The host whose files were checked.
+    verified: Option<String>,
+    esp: Option<(Mount, PathBuf)>,
+    plan: Option<Plan>,
+    identity: Option<Identity>,
+}
+
+/// What the steps stand on.
+struct Ground<'m> {
+    medium: &'m Medium,
+    mark: Option<&'m Unattended>,
+}
+
+/// A step was taken before those that it builds on: a defect, said as one.
+fn early(step: &'static str) -> Stop {
+    Stop::Failed { step, error: Error::Words("it was not yet settled what to install".into()) }
+}
+
+impl Attempt<'_> {
+    /// Takes every step, forwards and backwards, until nothing is open.
+    pub(super) fn settle(&mut self, medium: &Medium, mark: Option<&Unattended>) -> Result<Settled, Stop> {
+        let ground = Ground { medium, mark };
+        let mut dialogue = Dialogue::new(self.context);
+        let mut draft = Draft::default();
+        let mut way = Way::default();
+        let mut next = way.now();
+        while let Next::Take(step) = next {
+            let went = match step {
+                Step::Host => self.host(&ground, &mut draft, &mut dialogue),
+                Step::Medium => self.verify(&ground, &mut draft),
+                Step::Disk => self.disk(&ground, &mut draft, &mut dialogue),
+                Step::Identity => identity_of(&ground, &mut draft, &mut dialogue),
+                Step::Confirm => self.confirm(&draft, &mut dialogue),
+            }?;
+            next = way.went(went);
+        }
+        if next == Next::Leave {
+            return Err(left(self.host.as_deref()).into());
+        }
+        let Draft { chosen: Some(chosen), plan: Some(plan), identity, esp: Some(esp), .. } = draft else {
+            return Err(early("settling"));
+        };
+        Ok(Settled { chosen, plan, identity, esp })
+    }
+
+    fn host(
+        &mut self,
+        ground: &Ground<'_>,
+        draft: &mut Draft,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<Went, Stop> {
+        let choice = hosts::choose(self.context, ground.medium, &self.machine)?;
+        let (chosen, went) = match choice {
+            hosts::Choice::One(chosen) => (*chosen, Went::Silent),
+            hosts::Choice::Ask(names) if dialogue.is_unattended() => return Err(several(&names).into()),
+            hosts::Choice::Ask(names) => {
+                let title = "Which host shall this machine be";
+                let Reply::Given(number) = dialogue.choose("host", title, &names) else {
+                    return Ok(Went::Back);
+                };
+                let name = names.get(number).map(String::as_str).unwrap_or_default();
+                (hosts::read(ground.medium, name)?, Went::Answered)
+            }
+        };
+        let name = chosen.manifest.host.clone();
+        self.on_error = chosen.manifest.install.on_error;
+        self.context.consoles.say(format!("Host: {name}"));
+        let meant = ground.mark.and_then(|mark| mark.host.as_ref());
+        if dialogue.is_unattended() && meant.is_some_and(|meant| *meant != name) {
+            return Err(Refusal::new(
+                "unknown-host",
+                format!("the boot entry names {name}, and the medium was made for another host"),
+                "write the medium again",
+            )
+            .into());
+        }
+        self.host = Some(name);
+        not_before(self.context, chosen.manifest.epoch);
+        // Nobody waits for a check of the whole medium to hear that no disk will do.
+        let ask = Ask { manifest: &chosen.manifest, seen: &self.seen, picked: None };
+        if dialogue.is_unattended() || matching(&ask)?.len() == 1 {
+            plan(&ask)?;
+        }
+        draft.chosen = Some(chosen);
+        Ok(went)
+    }
+
+    /// Every byte that will be needed, before the target is touched.
+    ///
+    /// The medium's ESP stays mounted, so that its files are read from the stick only once: a small
+    /// FAT has clusters of 512 bytes, and is slow.
+    fn verify(&mut self, ground: &Ground<'_>, draft: &mut Draft) -> Result<Went, Stop> {
+        let context = self.context;
+        let chosen = draft.chosen.as_ref().ok_or_else(|| early("checking the medium"))?;
+        let manifest = &chosen.manifest;
+        if draft.verified.as_ref() == Some(&manifest.host) {
+            return Ok(Went::Silent);
+        }
+        let failed = |error: Error| verify::refusal(&verify::Wrong::Unreadable(error));
+        let (mount, folder) = match draft.esp.take() {
+            Some(esp) => esp,
+            None => ground.medium.esp_for_reading(context).map_err(failed)?,
+        };
+        let mut files = verify::layers(manifest, &ground.medium.folder);
+        files.extend(verify::esp_files(manifest, &folder));
+        let bytes = verify::bytes(&files);
+        let wrong = self.timed.run("verify", bytes, || {
+            let bar = Bar::begin(&context.consoles, "Checking the medium", bytes);
+            verify::all(&files, From::Cache, &bar)
+        });
+        if let Some(wrong) = wrong {
+            return Err(verify::refusal(&wrong).into());
+        }
+        draft.esp = Some((mount, folder));
+        draft.verified = Some(manifest.host.clone());
+        Ok(Went::Silent)
+    }
+
+    fn disk(
+        &mut self,
+        ground: &Ground<'_>,
+        draft: &mut Draft,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<Went, Stop> {
+        let manifest = &draft.chosen.as_ref().ok_or_else(|| early("choosing the disk"))?.manifest;
+        // Disks that were slow to come are here by now: only what is seen last is decided on.
+        self.seen = seen(self.context, Some(ground.medium));
+        let mut ask = Ask { manifest, seen: &self.seen, picked: None };
+        let all = matching(&ask)?;
+        let mut went = Went::Silent;
+        if !dialogue.is_unattended() && all.len() > 1 {
+            let line = |seen: &&Seen| format!("{}: {}", seen.disk.line(), seen.content.words());
+            let items: Vec<String> = all.iter().map(line).collect();
+            let title = format!("Which disk shall {} be installed on", manifest.host);
+            let Reply::Given(number) = dialogue.choose("disk", &title, &items) else {
+                return Ok(Went::Back);
+            };
+            ask.picked = all.get(number).map(|seen| &seen.disk);
+            went = Went::Answered;
+        }
+        let plan = plan(&ask)?;
+        self.context.consoles.say(format!(
+            "Target: {}; it holds {}.",
+            plan.disk.line(),
+            plan.content.words()
+        ));
+        self.target = Some(plan.disk.path.to_string_lossy().into_owned());
+        firmware(&self.machine.firmware)?;
+        draft.plan = Some(plan);
+        Ok(went)
+    }
+
+    /// The last step before the first write.
+    fn confirm(&self, draft: &Draft, dialogue: &mut Dialogue<'_>) -> Result<Went, Stop> {
+        let (Some(chosen), Some(plan)) = (&draft.chosen, &draft.plan) else {
+            return Err(early("confirming"));
+        };
+        if dialogue.is_unattended() {
+            return Ok(Went::Silent);
+        }
+        self.context.consoles.say(summary::text(&chosen.manifest, plan, &self.machine));
+        let words = summary::confirming_words(&plan.disk);
+        let question = format!("Type {} to install, or back", words.join(" or "));
+        let accepts = |line: &str| words.iter().any(|word| word == line);
+        Ok(match dialogue.typed("confirm", &question, accepts) {
+            Reply::Given(_) => Went::Answered,
+            Reply::Back => Went::Back,
+        })
+    }
+}
+
+fn identity_of(ground: &Ground<'_>, draft: &mut Draft, dialogue: &mut Dialogue<'_>) -> Result<Went, Stop> {
+    let host = &draft.chosen.as_ref().ok_or_else(|| early("opening the identity"))?.manifest.host;
+    let (identity, went) = identity::take(dialogue, &ground.medium.folder, host)?;
+    draft.identity = identity;
+    Ok(went)
+}
+
+fn several(names: &[String]) -> Refusal {
+    Refusal::new(
+        "several-hosts",
+        format!("several hosts of this medium could be this machine: {}", names.join(", ")),
+        "give each a [match] rule that fits one machine, or choose an entry of the boot menu",
+    )
+}
+
+fn left(host: Option<&str>) -> Refusal {
+    Refusal::new(
+        "not-confirmed",
+        format!("the installation of {} was not confirmed", host.unwrap_or("a host")),
+        "try again, or power off",
+    )
+}
