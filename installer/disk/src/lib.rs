@@ -12,6 +12,7 @@ pub mod guid;
 mod layout;
 mod marker;
 mod read;
+mod refit;
 mod signature;
 mod survey;
 pub mod types;
@@ -29,6 +30,7 @@ pub use layout::{
 };
 pub use marker::{InstallId, Marker, Phase};
 pub use read::{Entry, Gpt, MbrEntry, TableSeen, read_table};
+pub use refit::{Ends, refit, unfinished};
 pub use signature::{Signature, probe};
 pub use survey::{DiskState, PartitionSeen, Survey, survey};
 pub use write::{Guids, Old, set_marker, write_new};

@@ -10,6 +10,8 @@ pub const ESP: Uuid = Uuid::from_u128(0xC12A7328_F81F_11D2_BA4B_00A0C93EC93B);
 pub const DATA: Uuid = Uuid::from_u128(0x6C616E64_6661_4C6C_8A74_A1B2D9C05E13);
 /// Name of partition 1 on a medium, where a machine has its marker.
 pub const MEDIUM_NAME: &str = "landfall-medium";
+/// Name of the only partition of a stick while a medium is being written to it.
+pub const FLASHING_NAME: &str = "landfall-flashing";
 
 /// Names of types, from the UEFI specification, the Discoverable Partitions Specification and
 /// Microsoft's `PARTITION_INFORMATION_GPT`.

@@ -20,7 +20,7 @@ use crate::read::{Entry, Gpt, TableSeen, read_table};
 use crate::{guid, types};
 
 /// Bytes of the entry array that `gpt` writes: 128 entries of 128 bytes.
-const ARRAY_BYTES: u64 = 128 * 128;
+pub(crate) const ARRAY_BYTES: u64 = 128 * 128;
 /// How much of each end of a disk the composed table may occupy.
 const EDGE_BYTES: usize = MIB as usize;
 
@@ -140,7 +140,7 @@ fn entry(kind: Uuid, unique: Uuid, layout: &Layout, at: Extent, name: &str) -> R
 }
 
 impl Entry {
-    fn to_partition(&self) -> Partition {
+    pub(crate) fn to_partition(&self) -> Partition {
         Partition {
             part_type_guid: self.type_guid.into(),
             part_guid: self.guid,
@@ -152,7 +152,12 @@ impl Entry {
     }
 }
 
-fn compose(disk_bytes: u64, sector_bytes: u32, disk_guid: Uuid, parts: &[Partition]) -> Result<Edges> {
+pub(crate) fn compose(
+    disk_bytes: u64,
+    sector_bytes: u32,
+    disk_guid: Uuid,
+    parts: &[Partition],
+) -> Result<Edges> {
     check_sector(sector_bytes)?;
     let block = match sector_bytes {
         4096 => LogicalBlockSize::Lb4096,
