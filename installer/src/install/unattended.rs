@@ -14,7 +14,8 @@ const PENDING: &str = "pending";
 /// The state in which it never does again.
 const DONE: &str = "done";
 
-/// Reads the mark; all newlines mean an attended medium.
+/// Reads the mark of a medium that installs by itself. All newlines, or a mark that names no host,
+/// mean an attended medium: that installs whenever a person says so, and is never used up.
 pub fn read(folder: &Path) -> std::result::Result<Option<Unattended>, Refusal> {
     let text = std::fs::read_to_string(folder.join(data::UNATTENDED)).unwrap_or_default();
     parse(&text).map_err(|why| {
@@ -42,7 +43,7 @@ fn parse(text: &str) -> std::result::Result<Option<Unattended>, String> {
     if mark.state != PENDING && mark.state != DONE {
         return Err(format!("its state {:?} is neither pending nor done", mark.state));
     }
-    Ok(Some(mark))
+    Ok(Some(mark).filter(|mark| mark.host.is_some()))
 }
 
 /// Whether the medium has installed already.
@@ -135,6 +136,8 @@ mod tests {
         let text = |state: &str| toml::to_string(&mark(state)).unwrap();
         assert!(parse(&text("maybe")).is_err());
         assert!(parse(&text("pending")).unwrap().is_some());
+        let attended = Unattended { host: None, ..mark("pending") };
+        assert_eq!(parse(&toml::to_string(&attended).unwrap()).unwrap(), None);
     }
 
     #[test]
