@@ -2,6 +2,7 @@
 
 pub mod builder;
 pub mod cli;
+pub mod flash;
 pub mod media;
 pub mod secrets;
 pub mod signing;

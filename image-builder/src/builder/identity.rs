@@ -60,17 +60,38 @@ pub fn make_unattended(
     identity: Option<PathBuf>,
 ) -> Result<(), BuildError> {
     let secret = host_identity(&places.site, host, &admin(identity)?)?;
+    let identities = BTreeMap::from([(host, Identity::Bare(secret.expose_secret()))]);
+    put(places, lock, image, Some(host), identities)
+}
+
+/// Gives a composed medium that a person starts a new install id, and what each host's identity is
+/// there.
+///
+/// # Errors
+/// If the image cannot be written.
+pub fn make_attended(
+    places: &BuildPlaces,
+    lock: &Lock,
+    image: &Path,
+    identities: BTreeMap<&str, Identity<'_>>,
+) -> Result<(), BuildError> {
+    put(places, lock, image, None, identities)
+}
+
+fn put(
+    places: &BuildPlaces,
+    lock: &Lock,
+    image: &Path,
+    host: Option<&str>,
+    identities: BTreeMap<&str, Identity<'_>>,
+) -> Result<(), BuildError> {
     let mark = Unattended {
         format: 1,
         install_id: new_install_id()?,
-        host: Some(host.to_owned()),
+        host: host.map(str::to_owned),
         state: "pending".to_owned(),
     };
-    let personal = Personal {
-        unattended: &mark,
-        identities: BTreeMap::from([(host, Identity::Bare(secret.expose_secret()))]),
-    };
-    Ok(personalise(image, &places.tools(lock), &personal)?)
+    Ok(personalise(image, &places.tools(lock), &Personal { unattended: &mark, identities })?)
 }
 
 /// 16 hex digits that nobody can guess or repeat.

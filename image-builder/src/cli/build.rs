@@ -9,6 +9,7 @@ use crate::builder::{BuildPlaces, Builder, MediumRequest};
 use clap::Args;
 use landfall_hosts::event::Progress;
 use landfall_hosts::host::Host;
+use landfall_hosts::lock::Lock;
 use landfall_hosts::site::{self, Site};
 use std::path::{Path, PathBuf};
 
@@ -31,15 +32,66 @@ pub struct BuildArgs {
     identity: IdentityArg,
 }
 
+/// What a medium is made of, whichever command asks.
+pub(super) struct Request<'a> {
+    /// Hosts that it installs.
+    pub(super) hosts: &'a [String],
+    /// The one that it installs by itself.
+    pub(super) unattended: Option<&'a str>,
+    /// The lock must have everything.
+    pub(super) locked: bool,
+    /// The admin's key.
+    pub(super) identity: Option<PathBuf>,
+    /// The image.
+    pub(super) out: &'a Path,
+}
+
+/// Where a medium was made, and from what.
+pub(super) struct Composed {
+    /// The build's places.
+    pub(super) places: BuildPlaces,
+    /// The lock.
+    pub(super) lock: Lock,
+}
+
+impl Composed {
+    /// Gives the medium an install id and the host's bare identity.
+    pub(super) fn make_unattended(&self, request: &Request<'_>, host: &str) -> Result<(), Failure> {
+        let identity = request.identity.clone();
+        Ok(crate::builder::identity::make_unattended(&self.places, &self.lock, request.out, host, identity)?)
+    }
+}
+
 /// Builds layers and composes the medium.
 pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
     // Before any thread: a user namespace is entered by a process with one thread.
     landfall_layers::sandbox::become_root()?;
     must_be_a_file(&args.out)?;
+    let request = Request {
+        hosts: &args.hosts,
+        unattended: args.unattended.as_deref(),
+        locked: args.locked,
+        identity: args.identity.identity.clone(),
+        out: &args.out,
+    };
+    let bars = context.bars();
+    let composed = compose(&request, context, &bars)?;
+    if let Some(host) = &args.unattended {
+        composed.make_unattended(&request, host)?;
+    }
+    said(&args.out, &bars);
+    Ok(())
+}
+
+/// Builds layers and composes a medium without anything personal. The caller has become root.
+pub(super) fn compose(
+    request: &Request<'_>,
+    context: &Context,
+    bars: &dyn Progress,
+) -> Result<Composed, Failure> {
     let dir = context.site_dir()?;
     let site = site::load(&dir).map_err(|problems| Failure::Invalid(problems.to_string()))?;
-    let hosts = resolve(&site, args)?;
-    let bars = context.bars();
+    let hosts = resolve(&site, request)?;
     let places = BuildPlaces {
         site: dir.clone(),
         cache: context.cache_dir()?,
@@ -50,36 +102,26 @@ pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<(), Failure> {
         places: &places,
         site: &site,
         site_id: crate::builder::site_id(&site)?,
-        locked: args.locked,
-        progress: &bars,
+        locked: request.locked,
+        progress: bars,
     };
     let mut lock = LockFile::open(&dir)?;
     let mut built = Vec::new();
     for host in &hosts {
         built.push(builder.host(host, &mut lock)?);
     }
-    let (signer, unsigned) = Signer::open(&dir, args.identity.identity.clone());
+    let (signer, unsigned) = Signer::open(&dir, request.identity.clone());
     if let Some(why) = unsigned {
         context.say(format!("warning: {why}"));
     }
-    let request = MediumRequest { out: &args.out, unattended: args.unattended.as_deref(), signer: &signer };
-    builder.medium(built, &lock.lock, &request)?;
-    if let Some(host) = &args.unattended {
-        crate::builder::identity::make_unattended(
-            &places,
-            &lock.lock,
-            &args.out,
-            host,
-            args.identity.identity.clone(),
-        )?;
-    }
-    said(&args.out, &bars);
-    Ok(())
+    let medium = MediumRequest { out: request.out, unattended: request.unattended, signer: &signer };
+    builder.medium(built, &lock.lock, &medium)?;
+    Ok(Composed { places, lock: lock.lock })
 }
 
 /// The image is made beside its name and then renamed to it: a device would lose its node, and the
 /// stick would stay as it was.
-fn must_be_a_file(out: &Path) -> Result<(), Failure> {
+pub(super) fn must_be_a_file(out: &Path) -> Result<(), Failure> {
     match std::fs::metadata(out) {
         Ok(about) if !about.is_file() => Err(Failure::Invalid(format!(
             "--out {}: it is there and is no file; name an image file, and write that to the stick",
@@ -99,8 +141,8 @@ fn said(out: &Path, progress: &dyn Progress) {
 }
 
 /// The merged hosts; all that is wrong with any of them is said at once.
-fn resolve(site: &Site, args: &BuildArgs) -> Result<Vec<Host>, Failure> {
-    if let Some(host) = args.unattended.as_ref().filter(|host| !args.hosts.contains(host)) {
+fn resolve(site: &Site, request: &Request<'_>) -> Result<Vec<Host>, Failure> {
+    if let Some(host) = request.unattended.filter(|host| !request.hosts.iter().any(|name| name == host)) {
         return Err(Failure::Invalid(format!(
             "--unattended {host}: that host is not on the medium; name it among the hosts to build"
         )));
@@ -112,7 +154,7 @@ fn resolve(site: &Site, args: &BuildArgs) -> Result<Vec<Host>, Failure> {
     }
     let mut hosts = Vec::new();
     let mut refused = Vec::new();
-    for name in &args.hosts {
+    for name in request.hosts {
         let resolved = site.resolve(name).map_err(|problems| Failure::Invalid(problems.to_string()))?;
         let gaps = resolved.not_buildable();
         refused.extend(gaps.into_iter().map(|gap| format!("{name}: {gap}")));

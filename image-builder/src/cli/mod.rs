@@ -5,6 +5,7 @@ mod check;
 mod completions;
 pub mod context;
 pub mod failure;
+mod flash;
 mod host;
 pub mod lock;
 mod new;
@@ -33,6 +34,8 @@ pub struct Cli {
 enum Command {
     /// Builds hosts and composes the medium that installs them
     Build(build::BuildArgs),
+    /// Builds hosts and writes the medium to a stick
+    Flash(flash::FlashArgs),
     /// Makes a site to start from
     New(new::NewArgs),
     /// Tells every error of every host
@@ -62,6 +65,7 @@ impl Cli {
         let context = self.context;
         match self.command {
             Command::Build(args) => build::run(&args, &context),
+            Command::Flash(args) => flash::run(&args, &context),
             Command::New(args) => new::run(&args, &context),
             Command::Check(args) => check::run(&args, &context),
             Command::Show(args) => show::run(&args, &context),

@@ -23,7 +23,7 @@ pub use crypt::{MAX_WORK_LOG2, SECRET_LIMIT_BYTES, STICK_WORK_LOG2};
 pub use editor::edit;
 pub use error::SecretsError;
 pub(crate) use files::{MODE_PUBLIC, read_bounded, read_optional, replace};
-pub use host_identity::{host_identity, wrap_identity_for_stick};
+pub use host_identity::{host_identity, secret_path, wrap_identity_for_stick};
 pub use identities::{AdminIdentities, KeyPlaces};
 pub use password::hash_password;
 pub use prompt::{Nobody, Prompt, Terminal};
