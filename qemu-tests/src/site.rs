@@ -115,9 +115,9 @@ impl Site {
         attempt(&mut self.landfall(words))
     }
 
-    /// Renews the lock: tailscale's package here is not the vendor's, and a mirror may have dropped others.
+    /// Renews the lock whole: tailscale's package here is not the vendor's, and a mirror drops what has a successor.
     pub fn lock(&self) -> Result<String> {
-        self.run(&["lock"])
+        self.run(&["lock", "--update"])
     }
 
     /// Builds a medium for hosts; with `unattended` it installs the first with nobody watching.
