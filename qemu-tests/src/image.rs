@@ -37,6 +37,25 @@ pub fn blank(path: &Path, bytes: u64) -> Result<()> {
     file.set_len(bytes).doing("sizing", path)
 }
 
+/// Makes a disk as Windows leaves it, as far as anything looks: an ESP with its boot manager's folder, and NTFS.
+pub fn windows(path: &Path, bytes: u64) -> Result<()> {
+    blank(path, bytes)?;
+    let parts =
+        ["-n", "1:2048:+64M", "-t", "1:ef00", "-n", "2:0:0", "-t", "2:0700", "-c", "2:Basic data partition"];
+    run(Command::new(tools::program("sgdisk")?).args(parts).arg(path))?;
+    let esp = partition(path, 1)?;
+    let mut bytes = std::io::Cursor::new(vec![0u8; esp.length as usize]);
+    fatfs::format_volume(&mut bytes, fatfs::FormatVolumeOptions::new()).doing("formatting", path)?;
+    let filesystem = fatfs::FileSystem::new(&mut bytes, fatfs::FsOptions::new()).doing("reading", path)?;
+    for folder in ["EFI", "EFI/Microsoft", "EFI/Microsoft/Boot"] {
+        filesystem.root_dir().create_dir(folder).doing("filling", path)?;
+    }
+    drop(filesystem);
+    let file = File::options().write(true).open(path).doing("opening", path)?;
+    file.write_all_at(bytes.get_ref(), esp.offset).doing("writing", path)?;
+    file.write_all_at(b"\xeb\x52\x90NTFS    ", partition(path, 2)?.offset).doing("writing", path)
+}
+
 /// Copies a sparse file as one.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to)).map(drop)

@@ -137,7 +137,11 @@ impl Site {
         let (from, to) = (self.folder.join(format!("hosts/{HOST}.toml")), format!("hosts/{name}.toml"));
         std::fs::copy(&from, self.folder.join(&to)).doing("copying", &from)?;
         self.edit(&to, |table| {
-            sub(table, "disk").insert("existing".into(), "refuse".into());
+            let disk = sub(table, "disk");
+            disk.insert("existing".into(), "refuse".into());
+            // Of several disks of one kind it takes this one, whatever the kernel calls it.
+            let by_serial = Table::from_iter([("serial".to_owned(), "DISK0".into())]);
+            disk.insert("match".into(), by_serial.into());
         })?;
         self.run(&["host", "add", name]).map(drop)
     }

@@ -8,6 +8,7 @@ mod edges;
 mod entry;
 mod error;
 mod esp;
+mod fat;
 pub mod guid;
 mod layout;
 mod marker;
@@ -15,6 +16,7 @@ mod read;
 mod refit;
 mod signature;
 mod survey;
+mod systems;
 pub mod types;
 mod write;
 
@@ -24,6 +26,7 @@ pub use entry::{
 };
 pub use error::{DiskError, Result};
 pub use esp::{EspFile, EspTree, LABEL, Source, write_esp};
+pub use fat::{Fat, FatEntry};
 pub use layout::{
     ALIGN_BYTES, BIOS_BYTES, Extent, Layout, MACHINE_DATA_MIN_BYTES, MACHINE_ESP_BYTES, MEDIUM_ESP_MIN_BYTES,
     MIB, TAIL_BYTES,

@@ -31,9 +31,16 @@ const fn magic(at: usize, bytes: &'static [u8], kind: &'static str, label: Optio
     Magic { at, bytes, kind, label }
 }
 
+/// `struct cache_sb` and `struct bch_sb` (Linux, include/uapi/linux/bcache.h, fs/bcachefs).
+const BCACHE: [u8; 16] = 0xc685_73f6_4e1a_45ca_8265_f57f_48ba_6d81_u128.to_be_bytes();
+const BCACHEFS: [u8; 16] = 0xc685_73f6_66ce_90a9_d96a_60cf_803d_f7ef_u128.to_be_bytes();
+
 /// In the order in which they are tried: containers before what they may contain.
 const MAGICS: &[Magic] = &[
+    magic(0, b"LUKS\xba\xbe\0\x02", "LUKS encryption", Some((24, 48))),
     magic(0, b"LUKS\xba\xbe", "LUKS encryption", None),
+    magic(4096 + 24, &BCACHE, "bcache", Some((4096 + 72, 32))),
+    magic(4096 + 24, &BCACHEFS, "bcachefs", Some((4096 + 72, 32))),
     magic(3, b"-FVE-FS-", "BitLocker encryption", None),
     magic(4096, &[0xfc, 0x4e, 0x2b, 0xa9], "Linux RAID", Some((4096 + 32, 32))),
     magic(0, &[0xfc, 0x4e, 0x2b, 0xa9], "Linux RAID", Some((32, 32))),

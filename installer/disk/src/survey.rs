@@ -8,6 +8,7 @@ use crate::layout::MIB;
 use crate::marker::{InstallId, Marker, Phase};
 use crate::read::{Gpt, TableSeen, read_at, read_table};
 use crate::signature::{Signature, probe};
+use crate::systems::systems;
 use crate::types;
 
 /// What a disk is, by its own word.
@@ -57,14 +58,22 @@ pub struct Survey {
     pub whole: Option<Signature>,
     /// Partitions.
     pub partitions: Vec<PartitionSeen>,
+    /// Operating systems by name, as an ESP and partition types tell them.
+    pub systems: Vec<String>,
 }
 
 /// Looks at a disk; reads only, and believes nothing.
 pub fn survey(disk: &mut (impl Read + Seek), sector_bytes: u32) -> Result<Survey> {
     let disk_bytes = disk.seek(SeekFrom::End(0)).map_err(DiskError::io("measuring the disk"))?;
     let seen = read_table(disk, sector_bytes)?;
-    let mut out =
-        Survey { state: DiskState::Occupied, disk_bytes, table: None, whole: None, partitions: Vec::new() };
+    let mut out = Survey {
+        state: DiskState::Occupied,
+        disk_bytes,
+        table: None,
+        whole: None,
+        partitions: Vec::new(),
+        systems: Vec::new(),
+    };
     match &seen {
         TableSeen::Gpt(gpt) => {
             out.table = Some("a GPT");
@@ -79,7 +88,7 @@ pub fn survey(disk: &mut (impl Read + Seek), sector_bytes: u32) -> Result<Survey
                     number: entry.number,
                     start_bytes,
                     len_bytes,
-                    type_name: None,
+                    type_name: types::mbr_name(entry.kind),
                     name: String::new(),
                     signature: probe(disk, start_bytes, len_bytes)?,
                 });
@@ -98,6 +107,7 @@ pub fn survey(disk: &mut (impl Read + Seek), sector_bytes: u32) -> Result<Survey
         TableSeen::None if out.whole.is_none() && ends_empty(disk, 0, disk_bytes)? => DiskState::Blank,
         _ => DiskState::Occupied,
     };
+    out.systems = systems(disk, &out);
     Ok(out)
 }
 
@@ -197,6 +207,9 @@ impl fmt::Display for Survey {
         for (index, partition) in self.partitions.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}{partition}")?;
+        }
+        if !self.systems.is_empty() {
+            write!(f, "; systems: {}", self.systems.join(", "))?;
         }
         Ok(())
     }

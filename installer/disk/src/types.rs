@@ -36,6 +36,25 @@ const NAMES: &[(u128, &str)] = &[
     (0x6A898CC3_1DD2_11B2_99A6_080020736631, "ZFS"),
 ];
 
+/// System ids of an MBR, as `fdisk` lists them; those that only their content tells are left out.
+const MBR_NAMES: &[(u8, &str)] = &[
+    (0x05, "extended"),
+    (0x0f, "extended"),
+    (0x27, "Windows recovery"),
+    (0x82, "Linux swap"),
+    (0x83, "Linux data"),
+    (0x8e, "Linux LVM"),
+    (0xa5, "FreeBSD"),
+    (0xaf, "Apple HFS+"),
+    (0xef, "EFI system"),
+    (0xfd, "Linux RAID"),
+];
+
+/// An MBR partition's type, where it has a name that people know.
+pub fn mbr_name(kind: u8) -> Option<&'static str> {
+    MBR_NAMES.iter().find(|(id, _)| *id == kind).map(|(_, name)| *name)
+}
+
 /// A type's name, where it has one that people know.
 pub fn name(type_guid: Uuid) -> Option<&'static str> {
     NAMES.iter().find(|(bits, _)| *bits == type_guid.as_u128()).map(|(_, name)| *name)

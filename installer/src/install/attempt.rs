@@ -126,7 +126,7 @@ impl<'a> Attempt<'a> {
     /// This medium's own mark, or that of a disk which it finished before it could mark itself.
     fn has_installed(&self, mark: &Unattended) -> bool {
         let finished =
-            |seen: &Seen| matches!(&seen.content, Content::Machine { id } if *id == mark.install_id);
+            |seen: &Seen| matches!(&seen.content, Content::Machine { id, .. } if *id == mark.install_id);
         unattended::is_done(mark) || self.seen.iter().any(finished)
     }
 

@@ -38,6 +38,8 @@ pub enum Content {
     Machine {
         /// Its install id.
         id: String,
+        /// Systems by name, its own host among them.
+        systems: Vec<String>,
     },
     /// Something else.
     Used {
@@ -60,7 +62,10 @@ impl Content {
             Self::HalfKept { .. } => {
                 "an installation of Landfall that was broken off while it kept data".into()
             }
-            Self::Machine { .. } => "a machine that Landfall installed".into(),
+            Self::Machine { systems, .. } if systems.is_empty() => "a machine that Landfall installed".into(),
+            Self::Machine { systems, .. } => {
+                format!("a machine that Landfall installed: {}", systems.join(", "))
+            }
             Self::Used { what } => what.clone(),
             Self::Unreadable { why } => format!("something that cannot be read: {why}"),
         }
@@ -79,7 +84,7 @@ fn inspect(disk: &Disk) -> Result<Content> {
     Ok(match &seen.state {
         DiskState::Installing(id) => Content::HalfInstalled { id: id.to_string() },
         DiskState::Keeping(id) => Content::HalfKept { id: id.to_string() },
-        DiskState::Done(id) => Content::Machine { id: id.to_string() },
+        DiskState::Done(id) => Content::Machine { id: id.to_string(), systems: seen.systems },
         // The survey looks at both ends; data without any mark may stand in between.
         DiskState::Blank if is_blank(disk, seen.table.is_some())? => Content::Blank,
         DiskState::Blank => Content::Used { what: "data without a partition table".into() },

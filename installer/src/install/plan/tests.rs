@@ -106,7 +106,7 @@ fn what_is_on_the_disk_decides() {
     assert_eq!(slug(&refuse, &with(Content::Blank)), Ok("vda".into()));
     assert_eq!(slug(&refuse, &with(Content::HalfInstalled { id: id() })), Ok("vda".into()));
     assert_eq!(slug(&refuse, &with(used())), Err("disk-not-empty"));
-    assert_eq!(slug(&refuse, &with(Content::Machine { id: id() })), Err("disk-not-empty"));
+    assert_eq!(slug(&refuse, &with(Content::Machine { id: id(), systems: vec![] })), Err("disk-not-empty"));
     let broken = Content::Unreadable { why: "I/O error".into() };
     assert_eq!(slug(&refuse, &with(broken)), Err("disk-not-empty"));
     assert_eq!(slug(&wipe, &with(used())), Ok("vda".into()));
