@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// The files of `qemu-tests/tests`, in the order in which a fault shows soonest. All of them together stay below an
 /// hour on 2 cores.
-const SUITES: &[&str] = &["firmware", "tailnet", "images", "refusals", "interactive", "machine"];
+const SUITES: &[&str] = &["firmware", "tailnet", "images", "refusals", "machine"];
 
 /// Runs everything that a change must pass.
 pub fn run(arguments: &[String]) -> Outcome {
