@@ -25,8 +25,6 @@ type Row = (&'static [&'static str], fn(&Host) -> bool, &'static str);
 
 /// The table. A part of Landfall that learns to honour a key takes its line out.
 const TABLE: &[Row] = &[
-    (&["device"], |h| h.device.as_deref() == Some("auto"), "pin the device, or write facts/HOST.json"),
-    (&["gpu"], |h| h.gpu.is_some(), "graphics drivers are not set up"),
     (&["desktop"], |h| h.desktop.is_some(), "desktops are not built"),
     (&["boot", "timeout"], other_timeout, "the menu of a machine waits 3 seconds"),
     (&["boot", "splash"], |h| h.boot.splash, "plymouth is not in the initrd"),

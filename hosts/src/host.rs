@@ -32,6 +32,12 @@ pub struct Host {
     pub desktop_packages: BTreeSet<String>,
     /// All other packages of the site, in apt's own syntax.
     pub packages: BTreeSet<String>,
+    /// Layers that the profiles of this variant add to what all variants of the host have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profile_layers: Vec<ProfileLayer>,
+    /// Name of the set of profiles, where the installer chooses among several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// Packages that come with their Recommends.
     pub recommends_of: BTreeSet<String>,
     /// debconf answers: package → question → value.
@@ -82,6 +88,44 @@ pub struct Host {
     pub updates: Updates,
     /// What the installer does when it cannot go on.
     pub install: Install,
+}
+
+impl Host {
+    /// Packages that other keys of a host stand for, so that nobody has to name them twice.
+    pub fn implied_packages(&self) -> Vec<&'static str> {
+        let mut packages = Vec::new();
+        let wifi = !self.network.wifi.is_empty();
+        match self.network.manager.as_str() {
+            "networkmanager" => packages.push("network-manager"),
+            "networkd" if wifi => packages.push("iwd"),
+            _ => {}
+        }
+        if wifi {
+            packages.push("wireless-regdb");
+            if self.network.manager == "networkmanager" {
+                packages.push("wpasupplicant");
+            }
+        }
+        packages
+    }
+
+    /// The profiles of its slots that the hardware decides, sorted: `laptop`, `nvidia`.
+    pub fn profiles(&self) -> Vec<String> {
+        let named = |name: &&String| !matches!(name.as_str(), "auto" | "none");
+        let mut all: Vec<String> = self.device.iter().chain(&self.gpu).filter(named).cloned().collect();
+        all.sort();
+        all
+    }
+}
+
+/// What one set of profiles adds to a smaller one, or to none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProfileLayer {
+    /// The set's name.
+    pub set: String,
+    /// Packages, in apt's own syntax.
+    pub packages: BTreeSet<String>,
 }
 
 /// Suites, components, foreign repositories, pins and single `.deb`s.

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod manifest;
 pub mod medium;
 pub mod paths;
+pub mod profiles;
 pub mod report;
 pub mod rule;
 pub mod signature;

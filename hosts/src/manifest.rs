@@ -4,6 +4,7 @@
 //! (`landfall/generations/N.toml`). Its exact bytes are what is hashed and signed.
 
 use crate::host::{Existing, OnError};
+use crate::profiles::Variants;
 use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,10 @@ pub struct Manifest {
     pub site_commit: Option<String>,
     /// Newest Release date in the lock, seconds since 1970: the clock is never earlier.
     pub epoch: u64,
+    /// On a medium, where the machine's profiles choose among several generations of the host: this
+    /// one starts the medium, and the one whose set fits is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<Variants>,
     /// How it is installed.
     pub install: InstallSpec,
     /// Signed kernel.

@@ -49,6 +49,10 @@ pub struct InstallReport {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// The profiles that were chosen for the machine, and what decided; empty where the host's are
+    /// fixed.
+    #[serde(default)]
+    pub profiles: Vec<String>,
     /// The facts that the probe read.
     pub facts: serde_json::Value,
     /// The disks that were seen.

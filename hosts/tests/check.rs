@@ -174,13 +174,12 @@ fn what_is_not_buildable_yet_is_a_note() {
         ),
         (
             "hosts/h.toml",
-            "imports = [\"friend:desktop/sway\"]\ngpu = \"auto\"\n[disk]\nencrypt = { unlock = [\"tpm2\"] }\nexisting = \"keep-state\"\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nlabel = \"m\"\n[boot]\nsplash = true",
+            "imports = [\"friend:desktop/sway\"]\n[disk]\nencrypt = { unlock = [\"tpm2\"] }\nexisting = \"keep-state\"\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nlabel = \"m\"\n[boot]\nsplash = true",
         ),
     ];
     let problems = site(&files).check();
     assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
-    for key in
-        ["gpu", "disk.encrypt", "disk.existing", "disk.swap", "mounts", "boot.splash", "friend:desktop/sway"]
+    for key in ["disk.encrypt", "disk.existing", "disk.swap", "mounts", "boot.splash", "friend:desktop/sway"]
     {
         let found = problems.iter().find(|p| p.message.contains(key));
         assert!(found.is_some_and(|p| p.message.starts_with("not buildable yet: ")), "{key}: {problems:#?}");

@@ -10,6 +10,7 @@ pub mod fixture;
 pub mod guest;
 pub mod http;
 pub mod image;
+pub mod laptop;
 pub mod ordinary;
 pub mod peers;
 pub mod pipe;

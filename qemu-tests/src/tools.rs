@@ -28,6 +28,7 @@ const PEERS: &[Tool] = &[
     Tool { name: "newuidmap", package: "uidmap" },
     Tool { name: "openssl", package: "openssl" },
 ];
+const LAPTOP: &[Tool] = &[Tool { name: "iasl", package: "acpica-tools" }];
 const TAILNET: &[Tool] = &[Tool { name: "gpg", package: "gpg" }];
 
 /// What a command is about to use.
@@ -39,12 +40,14 @@ pub enum Need {
     Peers,
     /// The loopback repository's signature.
     Tailnet,
+    /// The ACPI tables of a guest with a battery.
+    Laptop,
 }
 
 /// A program that [`ensure`] has seen to.
 pub fn program(name: &str) -> Result<PathBuf> {
     find(name).ok_or_else(|| {
-        let tools = [QEMU, PEERS, TAILNET].concat();
+        let tools = [QEMU, PEERS, TAILNET, LAPTOP].concat();
         let package = tools.iter().find(|tool| tool.name == name).map(|tool| tool.package);
         Error::Missing { tool: name.to_owned(), remedy: remedy(&[package.unwrap_or(name)]) }
     })
@@ -58,6 +61,7 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
             Need::Qemu => QEMU,
             Need::Peers => PEERS,
             Need::Tailnet => TAILNET,
+            Need::Laptop => LAPTOP,
         })
         .filter(|tool| find(tool.name).is_none())
         .map(|tool| tool.package)

@@ -17,10 +17,12 @@ pub fn site(site: &Site) -> Vec<Problem> {
     let mut read: BTreeSet<String> = BTreeSet::new();
     let mut all_resolve = true;
     for name in site.hosts() {
-        match site.resolve(name) {
-            Ok(resolved) => {
-                read.extend(resolved.host.secrets.into_keys());
-                problems.extend(resolved.notes);
+        match site.variants(name) {
+            Ok(variants) => {
+                for resolved in variants {
+                    read.extend(resolved.host.secrets.into_keys());
+                    problems.extend(resolved.notes);
+                }
             }
             Err(found) => {
                 all_resolve = false;

@@ -2,7 +2,8 @@
 
 use super::load::{DEFAULT, FileIx, Files, SITE};
 use super::problem::Problem;
-use crate::rule::{self, FactMap, Rule};
+use crate::profiles::{self, Best, Profiles, Set};
+use crate::rule::{FactMap, Rule};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tiers, weak to strong.
@@ -52,10 +53,19 @@ impl Graph {
     }
 }
 
+/// What fills the slots that a host leaves to its hardware.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Given<'a> {
+    /// The facts of the machine.
+    pub facts: Option<&'a FactMap>,
+    /// Profiles by slot, whatever the host's file and the facts say.
+    pub pins: Option<&'a Set>,
+}
+
 /// Find the files of the host whose own file is `host`.
-pub fn of_host(files: &Files, host: FileIx, facts: Option<&FactMap>) -> Graph {
+pub fn of_host(files: &Files, host: FileIx, given: Given<'_>) -> Graph {
     let mut graph = Graph::default();
-    let chosen = choose_slots(files, host, facts, &mut graph);
+    let chosen = choose_slots(files, host, given, &mut graph);
     let mut roots: BTreeSet<FileIx> = chosen.values().flatten().copied().collect();
     roots.extend(files.all[host].imports.iter().map(|(ix, _)| *ix));
     let common = files.all[SITE].imports.iter().map(|(ix, _)| *ix);
@@ -92,14 +102,18 @@ fn order(files: &Files, graph: &Graph) -> Vec<FileIx> {
 /// the host does not name is absent.
 type Chosen = BTreeMap<&'static str, Option<FileIx>>;
 
-fn choose_slots(files: &Files, host: FileIx, facts: Option<&FactMap>, graph: &mut Graph) -> Chosen {
+fn choose_slots(files: &Files, host: FileIx, given: Given<'_>, graph: &mut Graph) -> Chosen {
     let file = &files.all[host];
     let mut chosen = Chosen::new();
     for slot in SLOTS {
-        let Some((word, offset)) = file.word(slot) else {
-            continue;
+        let pin = given.pins.and_then(|pins| pins.get(slot));
+        let said = file.word(slot);
+        let (word, offset) = match (pin, said) {
+            (Some(name), _) => (name.as_deref().unwrap_or("none"), said.map_or(0, |(_, at)| at)),
+            (None, Some(said)) => said,
+            (None, None) => continue,
         };
-        let name = match (word, facts) {
+        let name = match (word, given.facts) {
             ("none", _) => None,
             ("auto", None) => {
                 graph.auto.insert(slot);
@@ -107,9 +121,7 @@ fn choose_slots(files: &Files, host: FileIx, facts: Option<&FactMap>, graph: &mu
             }
             ("auto", Some(facts)) => match by_facts(files, slot, facts) {
                 Ok(name) => name,
-                Err(names) => {
-                    let message = format!("the facts of this host fit {names} with equal rank");
-                    let remedy = format!("write {slot} = \"NAME\" here, or change one `rank`");
+                Err((message, remedy)) => {
                     graph.problems.push(Problem::error(file.at(offset), message, remedy));
                     None
                 }
@@ -133,46 +145,44 @@ fn choose_slots(files: &Files, host: FileIx, facts: Option<&FactMap>, graph: &mu
     chosen
 }
 
-/// The profile of a slot whose rule fits the facts best; the names where several fit best.
-fn by_facts(files: &Files, slot: &str, facts: &FactMap) -> Result<Option<String>, String> {
-    let mut best: Vec<(i64, String)> = Vec::new();
+/// The profile of a slot whose rule fits the facts best; else what is wrong, and the remedy.
+fn by_facts(files: &Files, slot: &str, facts: &FactMap) -> Result<Option<String>, (String, String)> {
+    match profiles::best(&profiles_of(files, slot), facts) {
+        Best::One(name, _) => Ok(Some(format!("{slot}/{name}"))),
+        Best::None if slot == profiles::NEEDED => Err((
+            format!("the facts of this host fit no profile of the slot `{slot}`"),
+            format!("write {slot} = \"NAME\" here, or a module in {slot}/ whose [match] fits"),
+        )),
+        Best::None => Ok(None),
+        Best::Tie(names) => Err((
+            format!("the facts of this host fit {} with equal rank", prefixed(slot, &names)),
+            format!("write {slot} = \"NAME\" here, or change one `rank`"),
+        )),
+    }
+}
+
+fn prefixed(slot: &str, names: &[String]) -> String {
+    names.iter().map(|name| format!("{slot}/{name}")).collect::<Vec<_>>().join(" and ")
+}
+
+/// The profiles of a slot, by their names in it: the site's modules, else the shipped ones.
+pub fn profiles_of(files: &Files, slot: &str) -> Profiles {
     let names: BTreeSet<&str> = files
         .modules
         .keys()
         .map(|name| name.strip_prefix("builtin:").unwrap_or(name))
-        .filter(|name| name.split('/').next() == Some(slot))
+        .filter_map(|name| name.strip_prefix(slot)?.strip_prefix('/'))
         .collect();
-    for name in names {
-        let Some((rule, rank)) = files.find(name).and_then(|ix| profile(files, ix)) else {
-            continue;
-        };
-        if !rule::matches(&rule, facts).matches {
-            continue;
-        }
-        if best.first().is_none_or(|(top, _)| rank > *top) {
-            best.clear();
-        }
-        if best.first().is_none_or(|(top, _)| rank == *top) {
-            best.push((rank, name.to_owned()));
-        }
-    }
-    match best.as_slice() {
-        [] => Ok(None),
-        [(_, name)] => Ok(Some(name.clone())),
-        several => {
-            let names: Vec<&str> = several.iter().map(|(_, name)| name.as_str()).collect();
-            Err(names.join(" and "))
-        }
-    }
+    let one = |name: &str| {
+        let ix = files.find(&format!("{slot}/{name}"))?;
+        Some((name.to_owned(), profile(files, ix)?))
+    };
+    names.into_iter().filter_map(one).collect()
 }
 
-/// A profile's rule and rank.
-pub fn profile(files: &Files, ix: FileIx) -> Option<(Rule, i64)> {
-    let rule = files.all[ix].root.get("match")?.node.plain();
-    let rank = rule.get("rank").and_then(toml::Value::as_integer);
-    let mut rule: Rule = rule.try_into().ok()?;
-    rule.keys.remove("rank");
-    Some((rule, rank.unwrap_or(0)))
+/// A module's rule, with its rank.
+fn profile(files: &Files, ix: FileIx) -> Option<Rule> {
+    files.all[ix].root.get("match")?.node.plain().try_into().ok()
 }
 
 /// Which modules stay: one that stands in a slot that the host fills otherwise does not.

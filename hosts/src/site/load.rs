@@ -5,6 +5,7 @@ use super::schema::Role;
 use super::text::{self, Lines, Node};
 use super::tree::Tree;
 use super::validate;
+use crate::profiles::Profiles;
 use crate::rule::Rule;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +15,23 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("device/laptop", include_str!("../../builtin/device/laptop.toml")),
     ("device/server", include_str!("../../builtin/device/server.toml")),
     ("device/vm", include_str!("../../builtin/device/vm.toml")),
+    ("gpu/nvidia", include_str!("../../builtin/gpu/nvidia.toml")),
+    ("gpu/nvidia-off", include_str!("../../builtin/gpu/nvidia-off.toml")),
+    ("hardware/metal", include_str!("../../builtin/hardware/metal.toml")),
+    ("hardware/seat", include_str!("../../builtin/hardware/seat.toml")),
     ("desktop/gnome", include_str!("../../builtin/desktop/gnome.toml")),
     ("desktop/kde", include_str!("../../builtin/desktop/kde.toml")),
 ];
 
-/// The rules of the shipped profiles: name (without `device/`) → rule.
-pub fn shipped_profiles() -> BTreeMap<String, Rule> {
+/// The shipped profiles of a slot.
+pub fn shipped_profiles(slot: &str) -> Profiles {
     #[derive(serde::Deserialize)]
     struct Profile {
         #[serde(rename = "match")]
         rule: Option<Rule>,
     }
     let one = |(name, text): &(&str, &str)| {
-        let name = name.strip_prefix("device/")?;
+        let name = name.strip_prefix(slot)?.strip_prefix('/')?;
         let profile: Profile = toml::from_str(text).ok()?;
         Some((name.to_owned(), profile.rule?))
     };

@@ -15,6 +15,7 @@ pub mod starter;
 pub mod text;
 pub mod tree;
 pub mod validate;
+mod variants;
 pub mod why;
 
 pub use merge::{Effect, Provenance, Setting};
@@ -22,6 +23,7 @@ pub use problem::{Location, Problem, Problems, Severity};
 
 use crate::buildable::{NotBuildable, not_buildable};
 use crate::host::Host;
+use crate::profiles::Set;
 use crate::rule::{FactMap, FactValue};
 use load::{Files, SITE};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +51,8 @@ pub struct Resolved {
     pub files: Vec<String>,
     /// Modules of other repositories that it asks for; nothing can build them yet.
     pub foreign: Vec<String>,
+    /// Slots that wait for facts.
+    pub auto: BTreeSet<&'static str>,
 }
 
 impl Resolved {
@@ -138,13 +142,20 @@ impl Site {
         self.files.all.get(SITE)?.root.get(key).map(|entry| &entry.node)
     }
 
-    /// Merge one host. Warnings and notes do not stop it; they are in the result.
+    /// Merge one host. Warnings and notes do not stop it; they are in the result. Slots that wait
+    /// for the hardware stay empty; [`Site::variants`] fills them.
     pub fn resolve(&self, name: &str) -> Result<Resolved, Problems> {
+        self.resolve_with(name, None)
+    }
+
+    /// Merge one host with some slots filled as `pins` says.
+    pub fn resolve_with(&self, name: &str, pins: Option<&Set>) -> Result<Resolved, Problems> {
         let Some(ix) = self.files.hosts.get(name).copied() else {
             return Err(Problems(vec![self.unknown_host(name)]));
         };
         let file = &self.files.all[ix];
-        let graph = graph::of_host(&self.files, ix, self.facts.get(name));
+        let given = graph::Given { facts: self.facts.get(name), pins };
+        let graph = graph::of_host(&self.files, ix, given);
         let mut problems = self.problems.clone();
         let taking_part = graph.order.iter().chain([&SITE]);
         for ix in taking_part {
@@ -172,6 +183,7 @@ impl Site {
             notes: Vec::new(),
             files: graph.order.iter().map(|ix| self.files.all[*ix].name.clone()).collect(),
             foreign: graph.foreign.iter().cloned().collect(),
+            auto: graph.auto.clone(),
         };
         // What a file that is no TOML says is not known, so nothing is missed in it either.
         if !graph.order.iter().any(|ix| self.files.all[*ix].broken) {
@@ -218,7 +230,7 @@ impl Site {
     /// first place that asks. Single `.deb`s of the site are their own answer and left out.
     pub fn packages(&self) -> BTreeMap<String, Location> {
         let mut found = BTreeMap::new();
-        for resolved in self.hosts().into_iter().filter_map(|name| self.resolve(name).ok()) {
+        for resolved in self.hosts().into_iter().filter_map(|name| self.variants(name).ok()).flatten() {
             for (path, settings) in &resolved.provenance {
                 let [list, package] = path.as_slice() else { continue };
                 let name = package.split(':').next().unwrap_or_default();
@@ -237,8 +249,8 @@ impl Site {
         self.hosts()
             .into_iter()
             .filter(|name| {
-                let resolved = self.resolve(name);
-                resolved.is_ok_and(|r| r.host.secrets.contains_key(secret))
+                let variants = self.variants(name).unwrap_or_default();
+                variants.iter().any(|one| one.host.secrets.contains_key(secret))
             })
             .map(str::to_owned)
             .collect()

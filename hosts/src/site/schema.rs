@@ -350,6 +350,7 @@ pub static MACHINE_FACTS: &[(&str, Fact)] = &[
     ("uuid", Fact::Text),
     ("mac", Fact::Text),
     ("pci", Fact::Text),
+    ("gpu", Fact::Text),
     ("firmware", Fact::Text),
     ("tpm2", Fact::Flag),
     ("memory", Fact::Size),

@@ -1,5 +1,6 @@
 //! A host's chain of layers, from its merged config and the lock.
 
+use super::requests::PROFILE;
 use super::{BuildError, Builder};
 use landfall_debian::mirrors;
 use landfall_debian::resolve::LayerRequest;
@@ -114,11 +115,13 @@ impl Chain<'_> {
     }
 }
 
-/// The kind of a layer by its name in the lock: `base…`, `HOST/desktop`, `HOST/packages`.
+/// The kind of a layer by its name in the lock: `base…`, `HOST/desktop`, `HOST/packages`,
+/// `HOST/profile@SET`.
 fn kind(name: &str) -> LayerKind {
     match name.rsplit_once('/') {
         None => LayerKind::Base,
         Some((_, "desktop")) => LayerKind::Desktop,
+        Some((_, step)) if step.starts_with(PROFILE) => LayerKind::Profile,
         Some(_) => LayerKind::Packages,
     }
 }

@@ -5,6 +5,7 @@ use super::boot::BootFiles;
 use super::version::SiteVersion;
 use landfall_hosts::host::Host;
 use landfall_hosts::manifest::{FORMAT, InstallSpec, LayerRef, Manifest};
+use landfall_hosts::profiles::Variants;
 use landfall_layers::BuiltLayer;
 
 /// Seconds after which a kernel that panicked reboots, so that boot counting can fall back.
@@ -30,12 +31,13 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
         format: FORMAT,
         site: parts.site.to_owned(),
         host: host.name.clone(),
-        profiles: host.device.iter().cloned().collect(),
+        profiles: host.profiles(),
         serial: parts.version.serial,
         kernel_release: parts.boot.release.clone(),
         cmdline: command_line(host),
         site_commit: parts.version.commit.clone(),
         epoch: parts.epoch,
+        variants: None,
         install: InstallSpec {
             match_rule: host.match_rule.clone(),
             disk: host.disk.match_rule.clone(),
@@ -51,6 +53,16 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
             .map(|layer| LayerRef { kind: layer.kind, sha256: layer.sha256.clone(), size: layer.size })
             .collect(),
     }
+}
+
+/// The manifest that starts a medium whose installer chooses among `variants`: the one with the most
+/// initrds, for that has microcode, and a medium starts on any machine.
+pub fn starting<'a>(manifests: impl Iterator<Item = &'a Manifest>, variants: Variants) -> Option<Manifest> {
+    let most = |best: &'a Manifest, other: &'a Manifest| {
+        if other.initrds.len() > best.initrds.len() { other } else { best }
+    };
+    let manifest = manifests.reduce(most)?.clone();
+    Some(Manifest { variants: Some(variants), ..manifest })
 }
 
 /// The exact bytes of a manifest: what is hashed and signed.
@@ -69,6 +81,8 @@ fn command_line(host: &Host) -> String {
     if host.boot.quiet {
         words.push("quiet".to_owned());
     }
+    // Where a cpufreq driver comes late, tmpfiles finds no policy yet (kernel-parameters.txt).
+    words.extend(host.power.governor.iter().map(|governor| format!("cpufreq.default_governor={governor}")));
     words.extend(host.kernel.params.iter().cloned());
     words.join(" ")
 }

@@ -17,9 +17,11 @@ use landfall_hosts::event::Progress;
 use landfall_hosts::host::Host;
 use landfall_hosts::lock::Lock;
 use landfall_hosts::manifest::Manifest;
+use landfall_hosts::profiles::Variants;
 use landfall_hosts::site::Site;
 use landfall_layers::BuiltLayer;
 use lock_file::LockFile;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where a build reads and writes.
@@ -43,7 +45,7 @@ impl BuildPlaces {
     }
 }
 
-/// A host whose parts are all in the cache.
+/// A generation whose parts are all in the cache.
 pub struct BuiltHost {
     /// All layers, base first.
     pub layers: Vec<BuiltLayer>,
@@ -53,6 +55,8 @@ pub struct BuiltHost {
     pub manifest: Manifest,
     /// Its exact bytes.
     pub manifest_bytes: Vec<u8>,
+    /// Its set of profiles, where the installer chooses among several.
+    pub set: Option<String>,
 }
 
 /// One run of the builder.
@@ -96,10 +100,10 @@ impl Builder<'_> {
             manifest::Parts { site: &self.site_id, version: &version, epoch, layers: &layers, boot: &boot };
         let manifest = manifest::of_host(host, &parts);
         let manifest_bytes = manifest::to_bytes(&manifest)?;
-        Ok(BuiltHost { layers, boot, manifest, manifest_bytes })
+        Ok(BuiltHost { layers, boot, manifest, manifest_bytes, set: host.variant.clone() })
     }
 
-    /// Composes the medium of built hosts at `out`.
+    /// Composes the medium of built hosts at `out`; the variants of one host stand together.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -114,28 +118,53 @@ impl Builder<'_> {
             unattended: request.unattended.map(str::to_owned),
             ..MediumSpec::default()
         };
+        for variants in hosts.chunk_by(|a, b| a.manifest.host == b.manifest.host) {
+            spec.hosts.push(self.medium_host(variants, request.signer)?);
+        }
         for host in hosts {
-            let signature = request.signer.sign(&host.manifest, &host.manifest_bytes)?;
-            spec.epoch = spec.epoch.max(host.manifest.epoch);
-            spec.layers.extend(host.layers.into_iter().map(|layer| (layer.sha256, layer.erofs)));
-            for blob in host.boot.initrds.into_iter().chain([host.boot.kernel]) {
-                if !spec.blobs.iter().any(|known| known.reference == blob.reference) {
-                    spec.blobs.push(blob);
-                }
-            }
-            for program in host.boot.efi {
-                if !spec.efi.iter().any(|known| known.program == program.program) {
-                    spec.efi.push(program);
-                }
-            }
-            spec.hosts.push(MediumHost {
-                manifest: host.manifest,
-                manifest_bytes: host.manifest_bytes,
-                signature,
-            });
+            add_parts(&mut spec, host);
         }
         compose(&spec, &self.places.tools(lock), request.out, self.progress)?;
         Ok(())
+    }
+
+    /// What a medium says of one host, signed. Where the installer chooses among several generations,
+    /// they stand behind the one that starts the medium.
+    fn medium_host(&self, built: &[BuiltHost], signer: &identity::Signer) -> Result<MediumHost, BuildError> {
+        let signed = |manifest: &Manifest, bytes: &[u8]| {
+            let signature = signer.sign(manifest, bytes)?;
+            let (manifest, manifest_bytes, variants) = (manifest.clone(), bytes.to_vec(), BTreeMap::new());
+            Ok::<_, BuildError>(MediumHost { manifest, manifest_bytes, signature, variants })
+        };
+        let mut variants = BTreeMap::new();
+        let mut sets = BTreeMap::new();
+        for one in built {
+            let Some(set) = &one.set else { return signed(&one.manifest, &one.manifest_bytes) };
+            variants.insert(set.clone(), signed(&one.manifest, &one.manifest_bytes)?);
+            sets.insert(set.clone(), landfall_debian::hash::sha256(&one.manifest_bytes));
+        }
+        let manifests = built.iter().map(|one| &one.manifest);
+        let host = built.first().map(|one| one.manifest.host.as_str()).unwrap_or_default();
+        let slots = self.site.profiles(host);
+        let start = manifest::starting(manifests, Variants { sets, slots }).ok_or(BuildError::Empty)?;
+        let bytes = manifest::to_bytes(&start)?;
+        Ok(MediumHost { variants, ..signed(&start, &bytes)? })
+    }
+}
+
+/// Layers and files of one generation, each once.
+fn add_parts(spec: &mut MediumSpec, host: BuiltHost) {
+    spec.epoch = spec.epoch.max(host.manifest.epoch);
+    spec.layers.extend(host.layers.into_iter().map(|layer| (layer.sha256, layer.erofs)));
+    for blob in host.boot.initrds.into_iter().chain([host.boot.kernel]) {
+        if !spec.blobs.iter().any(|known| known.reference == blob.reference) {
+            spec.blobs.push(blob);
+        }
+    }
+    for program in host.boot.efi {
+        if !spec.efi.iter().any(|known| known.program == program.program) {
+            spec.efi.push(program);
+        }
     }
 }
 
@@ -173,6 +202,9 @@ pub enum BuildError {
     /// The lock.
     #[error(transparent)]
     Lock(#[from] landfall_hosts::lock::LockError),
+    /// A medium without a host.
+    #[error("a medium needs a host; name one")]
+    Empty,
     /// The lock would have to change.
     #[error("{0}")]
     Locked(String),

@@ -5,6 +5,9 @@ use landfall_debian::resolve::LayerRequest;
 use landfall_hosts::host::Host;
 use std::collections::BTreeSet;
 
+/// What the name of a profile's layer begins with, behind the host's; the set's name follows.
+pub const PROFILE: &str = "profile@";
+
 /// The layers of packages of one host, base first; a layer without packages is left out.
 pub fn of_host(host: &Host) -> Vec<LayerRequest> {
     let base = base_name(host);
@@ -15,8 +18,13 @@ pub fn of_host(host: &Host) -> Vec<LayerRequest> {
         recommends_of: BTreeSet::new(),
     }];
     let mut own = host.packages.clone();
-    own.extend(implied(host).into_iter().map(str::to_owned));
-    let steps = [("desktop", &host.desktop_packages), ("packages", &own)];
+    // What differs between variants was told apart with these among it.
+    if host.variant.is_none() {
+        own.extend(host.implied_packages().into_iter().map(str::to_owned));
+    }
+    let mut steps = vec![("desktop".to_owned(), &host.desktop_packages), ("packages".to_owned(), &own)];
+    let layers = host.profile_layers.iter();
+    steps.extend(layers.map(|layer| (format!("{PROFILE}{}", layer.set), &layer.packages)));
     for (step, packages) in steps {
         if packages.is_empty() {
             continue;
@@ -39,24 +47,6 @@ pub fn of_hosts<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> Vec<LayerReque
     hosts.into_iter().flat_map(of_host).filter(|request| names.insert(request.name.clone())).collect()
 }
 
-/// Packages that other keys of a host stand for, so that nobody has to name them twice.
-fn implied(host: &Host) -> Vec<&'static str> {
-    let mut packages = Vec::new();
-    let wifi = !host.network.wifi.is_empty();
-    match host.network.manager.as_str() {
-        "networkmanager" => packages.push("network-manager"),
-        "networkd" if wifi => packages.push("iwd"),
-        _ => {}
-    }
-    if wifi {
-        packages.push("wireless-regdb");
-        if host.network.manager == "networkmanager" {
-            packages.push("wpasupplicant");
-        }
-    }
-    packages
-}
-
 /// Hosts with the same kernel and architecture share a base.
 fn base_name(host: &Host) -> String {
     let mut name = "base".to_owned();
@@ -73,6 +63,7 @@ fn asks_for(packages: &BTreeSet<String>, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_hosts::host::ProfileLayer;
 
     #[test]
     fn hosts_share_the_base_and_empty_layers_are_left_out() {
@@ -87,5 +78,20 @@ mod tests {
         assert_eq!(names, ["base", "a/packages", "b/packages"]);
         assert_eq!(requests[1].parent.as_deref(), Some("base"));
         assert_eq!(requests[1].recommends_of, ["vim".to_string()].into());
+    }
+
+    #[test]
+    fn variants_share_all_but_their_profile() {
+        let variant = |set: &str, package: &str| Host {
+            name: "a".into(),
+            packages: ["git".to_string()].into(),
+            profile_layers: vec![ProfileLayer { set: set.into(), packages: [package.to_string()].into() }],
+            variant: Some(set.into()),
+            ..Host::default()
+        };
+        let requests = of_hosts([&variant("laptop", "fprintd"), &variant("vm", "qemu-guest-agent")]);
+        let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
+        assert_eq!(names, ["base", "a/packages", "a/profile@laptop", "a/profile@vm"]);
+        assert_eq!(requests[3].parent.as_deref(), Some("a/packages"));
     }
 }

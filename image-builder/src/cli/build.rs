@@ -140,7 +140,7 @@ fn said(out: &Path, progress: &dyn Progress) {
     )));
 }
 
-/// The merged hosts; all that is wrong with any of them is said at once.
+/// The merged hosts, each in all its variants; all that is wrong with any of them is said at once.
 fn resolve(site: &Site, request: &Request<'_>) -> Result<Vec<Host>, Failure> {
     if let Some(host) = request.unattended.filter(|host| !request.hosts.iter().any(|name| name == host)) {
         return Err(Failure::Invalid(format!(
@@ -155,11 +155,14 @@ fn resolve(site: &Site, request: &Request<'_>) -> Result<Vec<Host>, Failure> {
     let mut hosts = Vec::new();
     let mut refused = Vec::new();
     for name in request.hosts {
-        let resolved = site.resolve(name).map_err(|problems| Failure::Invalid(problems.to_string()))?;
-        let gaps = resolved.not_buildable();
-        refused.extend(gaps.into_iter().map(|gap| format!("{name}: {gap}")));
-        hosts.push(resolved.host);
+        let variants = site.variants(name).map_err(|problems| Failure::Invalid(problems.to_string()))?;
+        for resolved in variants {
+            let gaps = resolved.not_buildable();
+            refused.extend(gaps.into_iter().map(|gap| format!("{name}: {gap}")));
+            hosts.push(resolved.host);
+        }
     }
+    refused.dedup();
     match refused.is_empty() {
         true => Ok(hosts),
         false => Err(Failure::Invalid(format!("not buildable yet\n{}", refused.join("\n")))),

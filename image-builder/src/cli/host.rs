@@ -1,9 +1,10 @@
 //! `landfall host add|ls|rm`: the machines of a site and their identities.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::adopt::Report;
 use super::context::Context;
 use super::failure::Failure;
 use super::secret::{IdentityArg, say_rekeyed};
@@ -29,11 +30,16 @@ enum HostCommand {
 
 #[derive(Debug, Args)]
 struct AddArgs {
-    /// Name of the host: its file is hosts/NAME.toml
-    name: String,
-    /// Device profile of a new host file
-    #[arg(long, default_value = "desktop")]
-    device: String,
+    /// Name of the host: its file is hosts/NAME.toml [default: the one that the report names]
+    #[arg(required_unless_present = "report")]
+    name: Option<String>,
+    /// Device profile of a new host file [default: desktop, or what a report's facts give]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// An installation's report from the stick, or what `landfall probe --json` printed on the
+    /// machine: its facts go into facts/NAME.json, and a new host file names its disk
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Make another identity for a host that has one: the old one may have been seen
     #[arg(long)]
     replace: bool,
@@ -73,43 +79,68 @@ pub fn run(args: &HostArgs, context: &Context) -> Result<(), Failure> {
 
 fn add(args: &AddArgs, context: &Context) -> Result<(), Failure> {
     let site = context.site_dir()?;
-    let name = &args.name;
-    host_identity::check_host_name(name)?;
-    let vault = Vault::open_admins(&site)?;
+    let report = args.report.as_deref().map(Report::read).transpose()?;
+    let name = name(args, report.as_ref())?;
+    let file = site.join(format!("hosts/{name}.toml"));
+    // A report about a host that has its identity pins it, and makes no other.
+    if report.is_none() || args.replace || !host_identity::public_path(&site, &name).exists() {
+        make_identity(&site, &name, args, context)?;
+    }
+    if !file.exists() {
+        let device = args.device.as_deref();
+        let text = match &report {
+            Some(report) => report.host_file(&name, device),
+            None => host_template(&name, device.unwrap_or("desktop")),
+        };
+        crate::secrets::replace(&file, text.as_bytes(), crate::secrets::MODE_PUBLIC)?;
+        context.say(format!(
+            "made hosts/{name}.toml; see there which disk it may use, then run `landfall check`"
+        ));
+    }
+    if let Some(report) = &report {
+        report.pin(&site, &name)?;
+        context.say(format!("made facts/{name}.json: from now on the site says what {name} is"));
+    }
+    rekey_for(&site, &name, &args.identity, context)?;
+    context.say(format!("next: landfall build {name} --out {name}.img"));
+    Ok(())
+}
+
+fn name(args: &AddArgs, report: Option<&Report>) -> Result<String, Failure> {
+    let named = args.name.clone().or_else(|| report?.host().map(str::to_owned));
+    let name = named.ok_or_else(|| {
+        Failure::Invalid("the report names no host; say which: landfall host add NAME --report FILE".into())
+    })?;
+    host_identity::check_host_name(&name)?;
+    Ok(name)
+}
+
+fn make_identity(site: &Path, name: &str, args: &AddArgs, context: &Context) -> Result<(), Failure> {
+    let vault = Vault::open_admins(site)?;
     let make = if args.replace { host_identity::replace } else { host_identity::create };
-    let public = make(&site, name, vault.store.admins())?;
+    let public = make(site, name, vault.store.admins())?;
     context.say(format!(
         "made identities/{name}.pub ({public})\n     identities/{name}.age, readable by the admins"
     ));
-    let file = site.join(format!("hosts/{name}.toml"));
-    if !file.exists() {
-        let text = host_template(name, &args.device);
-        crate::secrets::replace(&file, text.as_bytes(), crate::secrets::MODE_PUBLIC)?;
-        context.say(format!(
-            "made hosts/{name}.toml; say there which disk it may use, then run `landfall check`"
-        ));
-    }
-    rekey_for(&site, args, context)?;
-    context.say(format!("next: landfall build {name} --out {name}.img"));
     Ok(())
 }
 
 /// Gives the new host the secrets that it reads. The host exists either way: an admin's key that
 /// is not at hand leaves that to a later `secret rekey`.
-fn rekey_for(site: &Path, args: &AddArgs, context: &Context) -> Result<(), Failure> {
+fn rekey_for(site: &Path, name: &str, identity: &IdentityArg, context: &Context) -> Result<(), Failure> {
     let vault = match Vault::open(site) {
         Ok(vault) => vault,
         Err(Failure::Invalid(words)) => {
-            context.say(format!("secrets are not encrypted to {} yet: {words}", args.name));
+            context.say(format!("secrets are not encrypted to {name} yet: {words}"));
             context.say("when `landfall check` is content, run `landfall secret rekey`");
             return Ok(());
         }
         Err(other) => return Err(other),
     };
-    match vault.rekey(&args.identity, &Terminal) {
+    match vault.rekey(identity, &Terminal) {
         Ok(done) => say_rekeyed(&done, context),
         Err(error) => {
-            context.say(format!("secrets are not encrypted to {} yet: {error}", args.name));
+            context.say(format!("secrets are not encrypted to {name} yet: {error}"));
             context.say("run `landfall secret rekey` where an admin's key is");
         }
     }

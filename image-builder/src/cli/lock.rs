@@ -142,7 +142,13 @@ fn resolve_group(
 }
 
 fn names(group: &[&Host]) -> String {
-    group.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ")
+    group
+        .iter()
+        .map(|host| host.name.as_str())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Hosts whose packages come from the same places are resolved together.
@@ -166,8 +172,8 @@ fn every_host(site: &Site) -> Result<Vec<Host>, Failure> {
     let mut hosts = Vec::new();
     let mut problems = Vec::new();
     for name in site.hosts() {
-        match site.resolve(name) {
-            Ok(resolved) => hosts.push(resolved.host),
+        match site.variants(name) {
+            Ok(variants) => hosts.extend(variants.into_iter().map(|one| one.host)),
             Err(found) => problems.extend(found.0),
         }
     }

@@ -1,5 +1,6 @@
 //! The command line: a table of subcommands; each lives in a file of its own.
 
+mod adopt;
 mod build;
 mod check;
 mod completions;

@@ -3,10 +3,10 @@
 use super::context::Context;
 use super::failure::Failure;
 use clap::Args;
-use landfall_hosts::site::load::shipped_profiles;
 use landfall_probe::machine::{self, Machine};
 use landfall_probe::pci_names::{self, PciNames};
-use landfall_probe::{Answer, Disk, Roots, bytes, disks};
+use landfall_probe::{Answer, Disk, PciDevice, Roots, bytes, disks};
+use pci_ids::FromId;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -27,14 +27,31 @@ pub struct ProbeArgs {
     explain: bool,
 }
 
+/// Names of PCI devices: the system's own list, which is newer, else the one in this program.
+struct Names(PciNames);
+
+impl Names {
+    fn of(&self, device: &PciDevice) -> Option<String> {
+        self.0.of(device).or_else(|| {
+            let id = |text: &str| u16::from_str_radix(text, 16).ok();
+            let vendor = pci_ids::Vendor::from_id(id(&device.vendor)?)?;
+            let known = pci_ids::Device::from_vid_pid(vendor.id(), id(&device.device)?);
+            Some(known.map_or_else(
+                || vendor.name().to_owned(),
+                |chip| format!("{} {}", vendor.name(), chip.name()),
+            ))
+        })
+    }
+}
+
 /// Probes and prints.
 ///
 /// # Errors
 /// When a folder is missing or a file of facts cannot be read.
 pub fn run(args: &ProbeArgs, _context: &Context) -> Result<(), Failure> {
     let (machine, disks) = read(args)?;
-    let names = PciNames::of_system(Path::new("/"));
-    let answer = Answer::of(&machine, &shipped_profiles(), &|device| names.of(device));
+    let names = Names(PciNames::of_system(Path::new("/")));
+    let answer = Answer::of(&machine, &|device| names.of(device));
     if args.json {
         println!("{:#}", json(&machine, &disks, &answer, args.explain)?);
     } else {
@@ -48,7 +65,7 @@ pub fn run(args: &ProbeArgs, _context: &Context) -> Result<(), Failure> {
 
 fn read(args: &ProbeArgs) -> Result<(Machine, Vec<Disk>), Failure> {
     if let Some(file) = &args.facts {
-        return Ok((replayed(file)?, Vec::new()));
+        return replayed(file);
     }
     let roots = match &args.root {
         Some(root) if !root.is_dir() => {
@@ -62,23 +79,20 @@ fn read(args: &ProbeArgs) -> Result<(Machine, Vec<Disk>), Failure> {
     Ok((machine::probe(&roots), disks::list(&roots)))
 }
 
-/// Facts stand at the top of a file or under `facts`, as reports have them.
-fn replayed(file: &Path) -> Result<Machine, Failure> {
+/// Facts stand at the top of a file or under `facts`, as reports have them; disks beside.
+fn replayed(file: &Path) -> Result<(Machine, Vec<Disk>), Failure> {
     let bad = |why: String| {
         let remedy = "give what `landfall probe --json` or an install's report wrote";
         Failure::Invalid(format!("reading facts from {}: {why}; {remedy}", file.display()))
     };
     let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
-    let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-    if let Some(facts) = json.get_mut("facts") {
-        json = facts.take();
-    }
-    if json.get("schema").is_none() {
-        return Err(bad("it holds no facts".into()));
-    }
-    let mut machine: Machine = serde_json::from_value(json).map_err(|error| bad(error.to_string()))?;
-    machine.derive();
-    Ok(machine)
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let machine = super::adopt::machine(&json).map_err(bad)?;
+    let disks = json.get("disks").and_then(serde_json::Value::as_array);
+    // A report has what was seen around each disk beside it.
+    let disk =
+        |seen: &serde_json::Value| serde_json::from_value(seen.get("disk").unwrap_or(seen).clone()).ok();
+    Ok((machine, disks.into_iter().flatten().filter_map(disk).collect()))
 }
 
 fn json(
@@ -98,7 +112,7 @@ fn json(
     Ok(json)
 }
 
-fn page(machine: &Machine, disks: &[Disk], answer: &Answer, names: &PciNames) -> String {
+fn page(machine: &Machine, disks: &[Disk], answer: &Answer, names: &Names) -> String {
     let mut page = String::new();
     let unknown = || "unknown".to_owned();
     let join = |parts: [&Option<String>; 3]| -> String {
@@ -123,12 +137,17 @@ fn page(machine: &Machine, disks: &[Disk], answer: &Answer, names: &PciNames) ->
     let memory = machine.memory_bytes;
     line("memory", if memory == 0 { unknown() } else { bytes::human(memory) });
     line("battery", if machine.battery { "yes" } else { "no" }.into());
-    line("TPM 2.0", if machine.tpm2 { "yes" } else { "no" }.into());
+    line("TPM", machine.tpm.map_or("no".into(), |version| format!("version {version}")));
     if let Some(driver) = answer.nvidia.driver {
         line("NVIDIA", format!("yes, driver {driver:?}").to_lowercase());
     }
+    if let Some(profile) = &answer.gpu_profile {
+        line("GPU", format!("profile {profile}"));
+    }
     for nic in &machine.network {
-        line("network", format!("{} {}", nic.name, nic.mac.clone().unwrap_or_default()));
+        let radio = nic.wireless.then(|| "wireless".to_owned());
+        let words = [Some(nic.name.clone()), nic.mac.clone(), nic.driver.clone(), radio];
+        line("network", words.into_iter().flatten().collect::<Vec<_>>().join(" "));
     }
     for disk in disks {
         line("disk", disk.line());
@@ -155,10 +174,8 @@ fn explained(answer: &Answer) -> String {
     for (topic, rules) in &answer.tried {
         let _ = writeln!(text, "\n{topic}");
         for tried in rules {
-            let (mark, facts) = match &tried.facts {
-                Some(facts) => ("yes", format!(": {facts}")),
-                None => ("no ", String::new()),
-            };
+            let mark = if tried.holds { "yes" } else { "no " };
+            let facts = if tried.facts.is_empty() { String::new() } else { format!(": {}", tried.facts) };
             let _ = writeln!(text, "  {mark} {}{facts}", tried.rule);
         }
     }
@@ -170,15 +187,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn chips_have_names_without_the_systems_list() {
+        let names = Names(PciNames::default());
+        let of = |vendor: &str, device: &str| {
+            names.of(&PciDevice { vendor: vendor.into(), device: device.into(), ..PciDevice::default() })
+        };
+        assert!(of("10de", "1eb8").is_some_and(|name| name.contains("NVIDIA") && name.contains("T4")));
+        assert!(of("8086", "ffff").is_some_and(|name| name.contains("Intel")));
+        assert_eq!((of("fffd", "0000"), of("", "zz")), (None, None));
+    }
+
+    #[test]
     fn what_was_printed_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let mut machine = Machine { schema: 1, chassis_type: Some(10), ..Machine::default() };
         machine.derive();
-        let answer = Answer::of(&machine, &shipped_profiles(), &|_| None);
-        let text = json(&machine, &[], &answer, true).unwrap().to_string();
+        let answer = Answer::of(&machine, &|_| None);
+        let disks = [Disk { name: "sda".into(), size_bytes: 8, ..Disk::default() }];
+        let text = json(&machine, &disks, &answer, true).unwrap().to_string();
         let file = folder.path().join("facts.json");
-        std::fs::write(&file, text).unwrap();
-        assert_eq!(replayed(&file).unwrap(), machine);
+        std::fs::write(&file, &text).unwrap();
+        let (again, seen) = replayed(&file).unwrap();
+        assert_eq!((&again, seen.as_slice()), (&machine, disks.as_slice()));
+        assert_eq!(json(&again, &seen, &Answer::of(&again, &|_| None), true).unwrap().to_string(), text);
         for bad in ["", "[]", "{}", "{\"schema\": []}", "{\"facts\": 1}"] {
             std::fs::write(&file, bad).unwrap();
             assert!(replayed(&file).is_err(), "{bad}");

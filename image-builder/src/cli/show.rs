@@ -17,6 +17,9 @@ pub struct ShowArgs {
     /// Which file and line set KEY, and what that overrode (locale.lang, packages.git, users)
     #[arg(long, value_name = "KEY")]
     why: Option<String>,
+    /// As it comes out with these profiles, whatever the hardware would choose
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    profile: Vec<String>,
 }
 
 /// Shows a host on standard output.
@@ -25,10 +28,22 @@ pub struct ShowArgs {
 /// When the host does not merge, or the key is unknown.
 pub fn run(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let dir = context.site_dir()?;
-    let resolved = site::load(&dir).and_then(|site| site.resolve(&args.host)).map_err(|problems| {
+    let said = |problems: site::Problems| {
         say(&problems.0, context);
         Failure::Said(2)
-    })?;
+    };
+    let site = site::load(&dir).map_err(said)?;
+    let names: Vec<&str> = args.profile.iter().map(String::as_str).collect();
+    let pins = site.pins(&names).map_err(Failure::Invalid)?;
+    let resolved = site.resolve_with(&args.host, Some(&pins)).map_err(said)?;
+    if let (false, Ok(variants)) = (resolved.auto.is_empty(), site.variants(&args.host)) {
+        let sets: Vec<&str> = variants.iter().filter_map(|one| one.host.variant.as_deref()).collect();
+        context.say(format!(
+            "the hardware decides between {}; `landfall show {} --profile NAME` shows one",
+            sets.join(", "),
+            args.host
+        ));
+    }
     match (&args.why, args.json) {
         (Some(key), json) => explain(&resolved, key, json),
         (None, true) => {

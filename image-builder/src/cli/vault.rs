@@ -30,8 +30,8 @@ impl Vault {
         let mut hosts: Vec<Host> = Vec::new();
         let mut problems = Vec::new();
         for name in site.hosts() {
-            match site.resolve(name) {
-                Ok(resolved) => hosts.push(resolved.host),
+            match site.variants(name) {
+                Ok(variants) => hosts.extend(variants.into_iter().map(|one| one.host)),
                 Err(found) => problems.extend(found.0),
             }
         }
@@ -45,7 +45,7 @@ impl Vault {
         Ok(Self {
             store: Store::new(dir, readers::admins(&site.admins())?)?,
             files,
-            hosts: hosts.into_iter().map(|host| host.name).collect(),
+            hosts: site.hosts().into_iter().map(str::to_owned).collect(),
         })
     }
 

@@ -12,6 +12,7 @@ use landfall_hosts::event::Progress;
 use landfall_hosts::manifest::{BlobRef, EfiProgram, LayerRef, Manifest};
 use landfall_hosts::medium::{IDENTITY_SIZE, MediumIndex, UNATTENDED_SIZE};
 use landfall_hosts::paths::data;
+use landfall_hosts::profiles::variant_name;
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
@@ -91,6 +92,17 @@ pub struct MediumHost {
     pub manifest_bytes: Vec<u8>,
     /// The minisign signature over them, where the site has a key.
     pub signature: Option<Vec<u8>>,
+    /// Set of profiles → the generation that is installed where it fits; none where the host has one.
+    pub variants: BTreeMap<String, MediumHost>,
+}
+
+impl MediumHost {
+    /// Name of the file of each manifest without its ending, and the manifest.
+    fn manifests(&self) -> impl Iterator<Item = (String, &Self)> {
+        let name = &self.manifest.host;
+        let variants = self.variants.iter().map(move |(set, one)| (variant_name(name, set), one));
+        std::iter::once((name.clone(), self)).chain(variants)
+    }
 }
 
 /// What a medium is made of. Layers and blobs are shared by the hosts, each is there once.
@@ -178,7 +190,7 @@ fn index(spec: &MediumSpec) -> Result<MediumIndex> {
     let mut layers: BTreeMap<&str, &LayerRef> = BTreeMap::new();
     let mut hosts = BTreeMap::new();
     let absent = |what: String| MediaError::missing(what, "build the host again");
-    for host in &spec.hosts {
+    for (_, host) in spec.hosts.iter().flat_map(MediumHost::manifests) {
         let manifest = &host.manifest;
         for layer in &manifest.layers {
             if !spec.layers.contains_key(&layer.sha256) {
@@ -196,8 +208,10 @@ fn index(spec: &MediumSpec) -> Result<MediumIndex> {
                 return Err(absent(format!("{} of {}", program.path, manifest.host)));
             }
         }
+    }
+    for host in &spec.hosts {
         let hash = hex(&Sha256::digest(&host.manifest_bytes));
-        hosts.insert(manifest.host.clone(), hash);
+        hosts.insert(host.manifest.host.clone(), hash);
     }
     if let Some(name) = &spec.unattended
         && !hosts.contains_key(name)
@@ -271,13 +285,15 @@ fn data_tree(spec: &MediumSpec, index: &MediumIndex) -> Result<DataTree> {
     // Blank now, and overwritten in place afterwards: the deterministic image stays comparable.
     let blank = |len: usize| vec![b'\n'; len];
     tree.bytes(data::UNATTENDED.to_owned(), 0o644, blank(UNATTENDED_SIZE));
-    for host in &spec.hosts {
-        let name = &host.manifest.host;
+    for (name, host) in spec.hosts.iter().flat_map(MediumHost::manifests) {
         let manifest = format!("{}/{name}.toml", data::GENERATIONS);
         tree.bytes(manifest.clone(), 0o644, host.manifest_bytes.clone());
         if let Some(signature) = &host.signature {
             tree.bytes(format!("{manifest}.minisig"), 0o644, signature.clone());
         }
+    }
+    for host in &spec.hosts {
+        let name = &host.manifest.host;
         for kind in ["key", "age"] {
             let path = format!("{}/{name}.{kind}", data::IDENTITIES);
             tree.bytes(path, 0o600, blank(IDENTITY_SIZE));

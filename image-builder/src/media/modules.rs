@@ -79,6 +79,15 @@ const WANTED: &[&str] = &[
     "i2c_designware_platform",
     "hid_apple",
     "hid_logitech_dj",
+    // What a machine is told by: its battery, and the addresses of its wired network cards.
+    "battery",
+    "ac",
+    "e1000",
+    "e1000e",
+    "igb",
+    "igc",
+    "r8169",
+    "tg3",
     // Old disks' partitions and the kernel's random numbers under a hypervisor.
     "efi_pstore",
     "i8042",

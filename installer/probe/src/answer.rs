@@ -5,7 +5,9 @@ use crate::nvidia::{self, Nvidia};
 use crate::pci::PciDevice;
 use crate::tried::{Decision, Tried};
 use crate::{form, virt};
-use landfall_hosts::rule::{self, Rule, Wanted};
+use landfall_hosts::profiles::{self, Best, Profiles};
+use landfall_hosts::rule;
+use landfall_hosts::site::load::shipped_profiles;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -16,6 +18,8 @@ pub struct Answer {
     pub arch: String,
     /// The profile: `laptop`, `desktop`, `server`, `vm`.
     pub profile: String,
+    /// The profile of the GPU, where there is one for it: `nvidia`.
+    pub gpu_profile: Option<String>,
     /// The hypervisor.
     pub virtualization: Virtualization,
     /// A system battery.
@@ -67,16 +71,13 @@ pub struct Because {
 }
 
 impl Answer {
-    /// What the facts say by the rules of `profiles`: name → rule. `name` finds a chip's name.
-    pub fn of(
-        machine: &Machine,
-        profiles: &BTreeMap<String, Rule>,
-        name: &dyn Fn(&PciDevice) -> Option<String>,
-    ) -> Self {
+    /// What the facts say by the shipped rules. `name` finds a chip's name.
+    pub fn of(machine: &Machine, name: &dyn Fn(&PciDevice) -> Option<String>) -> Self {
         let kind = virt::kind(machine);
         let form = form::of(machine);
         let (nvidia, nvidia_because) = nvidia::find(machine.devices());
-        let profile = profile(machine, profiles, &form, &kind);
+        let profile = profile(machine, &form, &kind);
+        let gpus = shipped_profiles("gpu");
         let gpu = |device: &PciDevice| Gpu {
             slot: device.slot.clone(),
             vendor: device.vendor.clone(),
@@ -88,6 +89,10 @@ impl Answer {
         Self {
             arch: machine.arch.clone(),
             profile: profile.answer,
+            gpu_profile: match profiles::best(&gpus, &machine.facts()) {
+                Best::One(name, _) => Some(name),
+                Best::None | Best::Tie(_) => None,
+            },
             virtualization: Virtualization { kind: kind.answer },
             battery: machine.battery,
             nvidia,
@@ -99,6 +104,7 @@ impl Answer {
             },
             tried: BTreeMap::from([
                 ("form", form.tried),
+                ("gpu", tried(machine, &gpus)),
                 ("profile", profile.tried),
                 ("virtualization", kind.tried),
             ]),
@@ -107,49 +113,39 @@ impl Answer {
 }
 
 /// The profile of the highest rank that matches; else the form itself.
-fn profile(
-    machine: &Machine,
-    profiles: &BTreeMap<String, Rule>,
-    form: &Decision,
-    kind: &Decision,
-) -> Decision {
-    let facts = machine.facts();
-    let mut tried = Vec::new();
-    let mut best: Option<(i64, String, Vec<String>)> = None;
-    for (name, rule) in profiles {
-        let verdict = rule::matches(rule, &facts);
-        let words = format!("{name}: {}", verdict.because.join(", "));
-        tried.push(Tried::new(&words, verdict.matches.then(|| "it matches".to_owned())));
-        let rank = match rule.keys.get("rank") {
-            Some(Wanted::Number(rank)) => *rank,
-            _ => 0,
-        };
-        if verdict.matches && best.as_ref().is_none_or(|(highest, ..)| rank > *highest) {
-            best = Some((rank, name.clone(), verdict.because));
-        }
-    }
+fn profile(machine: &Machine, form: &Decision, kind: &Decision) -> Decision {
+    let profiles = shipped_profiles("device");
     let origin = if kind.answer == "none" { form } else { kind };
     let mut because = origin.because.clone();
-    let answer = match best {
-        Some((_, name, lines)) => {
+    let answer = match profiles::best(&profiles, &machine.facts()) {
+        Best::One(name, lines) => {
             because.extend(lines);
             name
         }
-        None => form.answer.clone(),
+        Best::None | Best::Tie(_) => form.answer.clone(),
     };
-    Decision { answer, because, tried }
+    Decision { answer, because, tried: tried(machine, &profiles) }
+}
+
+/// Every profile's rule, and what it found.
+fn tried(machine: &Machine, profiles: &Profiles) -> Vec<Tried> {
+    let one = |(name, rule)| {
+        let verdict = rule::matches(rule, &machine.facts());
+        let (rank, facts) = (profiles::rank(rule), verdict.because.join(", "));
+        Tried { rule: format!("{name} (rank {rank})"), holds: verdict.matches, facts }
+    };
+    profiles.iter().map(one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::power::Supply;
-    use landfall_hosts::site::load::shipped_profiles;
 
     fn answer(machine: Machine) -> Answer {
         let mut machine = machine;
         machine.derive();
-        Answer::of(&machine, &shipped_profiles(), &|_| None)
+        Answer::of(&machine, &|_| None)
     }
 
     fn metal(product: &str, chassis: u8) -> Machine {

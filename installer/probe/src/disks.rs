@@ -4,14 +4,15 @@
 use super::read;
 use crate::roots::Roots;
 use landfall_hosts::rule::{FactMap, FactValue};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Sizes in sysfs are in units of 512 bytes, whatever the disk's sectors are.
 const SYSFS_SECTOR_BYTES: u64 = 512;
 
 /// A whole disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Disk {
     /// The kernel's name: `sda`, `nvme0n1`.
     pub name: String,
@@ -40,7 +41,8 @@ pub struct Disk {
 }
 
 /// A partition that the kernel sees.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Partition {
     /// Its number.
     pub number: u32,

@@ -61,6 +61,8 @@ pub struct Machine {
     pub uefi_bits: Option<u32>,
     /// Whether Secure Boot is enforced; unknown on BIOS.
     pub secure_boot: Option<bool>,
+    /// The TPM's major version; none without one.
+    pub tpm: Option<u32>,
     /// A TPM 2.0.
     pub tpm2: bool,
     /// A system battery.
@@ -81,6 +83,8 @@ pub struct Machine {
     pub memory_bytes: u64,
     /// PCI functions as `vendor:device`.
     pub pci: Vec<String>,
+    /// Display devices as `vendor:device`.
+    pub gpu: Vec<String>,
     /// PCI functions; `None` without PCI.
     pub pci_devices: Option<Vec<PciDevice>>,
     /// Power supplies; `None` where the kernel knows no such class.
@@ -113,6 +117,7 @@ pub fn probe(roots: &Roots) -> Machine {
         firmware: firmware::kind(roots),
         uefi_bits: firmware::bits(roots),
         secure_boot: firmware::secure_boot(roots),
+        tpm: firmware::tpm(roots),
         tpm2: firmware::tpm(roots) == Some(2),
         signature: cpu::signature(roots),
         hypervisor_type: read::text(&roots.sys.join("hypervisor/type")),
@@ -151,6 +156,8 @@ impl Machine {
         self.battery = self.supplies().iter().any(Supply::is_system_battery);
         self.pci = self.devices().iter().map(PciDevice::id).collect();
         self.pci.sort();
+        self.gpu = self.devices().iter().filter(|device| device.is_display()).map(PciDevice::id).collect();
+        self.gpu.sort();
         let kind = virt::kind(self).answer;
         self.hypervisor = (kind != "none").then_some(kind);
         self.chassis = Some(match (form::of(self).answer.as_str(), form::chassis(self.chassis_type)) {
@@ -216,6 +223,7 @@ impl Machine {
             ("battery".into(), vec![FactValue::Flag(self.battery)]),
             ("memory".into(), vec![FactValue::Number(memory)]),
             ("pci".into(), all(&self.pci)),
+            ("gpu".into(), all(&self.gpu)),
             ("mac".into(), all(&self.mac)),
         ])
     }

@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 pub struct Tried {
     /// What it asks.
     pub rule: String,
-    /// The facts that made it hold; `None` where it does not.
-    pub facts: Option<String>,
+    /// It holds.
+    pub holds: bool,
+    /// The facts that decided, where the rule can say them.
+    pub facts: String,
 }
 
 impl Tried {
-    /// A rule and the facts that made it hold.
+    /// A rule, and the facts that made it hold; without facts it does not.
     pub fn new(rule: &str, facts: Option<String>) -> Self {
-        Self { rule: rule.to_owned(), facts }
+        Self { rule: rule.to_owned(), holds: facts.is_some(), facts: facts.unwrap_or_default() }
     }
 }
 

@@ -10,6 +10,7 @@ use landfall_hosts::manifest::{FORMAT, Manifest};
 use landfall_hosts::paths::data;
 use landfall_hosts::rule;
 use sha2::{Digest, Sha256};
+use std::path::Path;
 
 /// A host whose manifest was checked against the medium's index.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,15 @@ pub struct Chosen {
 
 /// Reads and checks the manifest of `host`.
 pub fn read(medium: &Medium, host: &str) -> std::result::Result<Chosen, Refusal> {
+    let Some(wanted) = medium.index.hosts.get(host) else {
+        return Err(unknown(medium, host));
+    };
+    manifest(&medium.folder, host, wanted)
+}
+
+/// Reads the manifest that stands under `host` on the medium in `folder`, whose sha256 must be
+/// `wanted`.
+pub fn manifest(folder: &Path, host: &str, wanted: &str) -> std::result::Result<Chosen, Refusal> {
     let corrupt = |why: String| {
         Refusal::new(
             "manifest-corrupt",
@@ -31,13 +41,10 @@ pub fn read(medium: &Medium, host: &str) -> std::result::Result<Chosen, Refusal>
             "write the medium again; if it happens again, the stick is bad",
         )
     };
-    let Some(wanted) = medium.index.hosts.get(host) else {
-        return Err(unknown(medium, host));
-    };
-    let path = medium.folder.join(data::GENERATIONS).join(format!("{host}.toml"));
+    let path = folder.join(data::GENERATIONS).join(format!("{host}.toml"));
     let bytes = std::fs::read(&path).map_err(|error| corrupt(format!("reading it: {error}")))?;
     let found = bytes::hex(&Sha256::digest(&bytes));
-    if found != *wanted {
+    if found != wanted {
         return Err(corrupt(format!("its sha256 is {found}, and the index says {wanted}")));
     }
     let text = std::str::from_utf8(&bytes).map_err(|error| corrupt(error.to_string()))?;

@@ -20,6 +20,7 @@ mod state;
 mod summary;
 mod target;
 mod unattended;
+pub mod variant;
 mod verify;
 mod way;
 

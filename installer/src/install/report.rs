@@ -66,6 +66,7 @@ mod tests {
             host: Some("../vm".into()),
             install_id: "0011".into(),
             outcome: Outcome::Done,
+            profiles: vec![],
             facts: serde_json::Value::Null,
             disks: serde_json::Value::Null,
             target: None,

@@ -12,6 +12,7 @@ use super::plan::{Ask, Plan, Seen, firmware, matching, plan};
 use super::progress::Bar;
 use super::refusal::{Refusal, Stop};
 use super::summary;
+use super::variant::{self, Fitting};
 use super::verify;
 use super::way::{Next, Step, Way, Went};
 use crate::error::Error;
@@ -36,9 +37,11 @@ pub struct Settled {
 /// What is settled so far. A step that is taken again replaces its own part.
 #[derive(Debug, Default)]
 struct Draft {
+    /// The host, before its hardware has decided.
+    host: Option<Chosen>,
     chosen: Option<Chosen>,
-    /// The host whose files were checked.
-    verified: Option<String>,
+    /// The manifest whose files were checked.
+    verified: Option<Vec<u8>>,
     esp: Option<(Mount, PathBuf)>,
     plan: Option<Plan>,
     identity: Option<Identity>,
@@ -66,6 +69,7 @@ impl Attempt<'_> {
         while let Next::Take(step) = next {
             let went = match step {
                 Step::Host => self.host(&ground, &mut draft, &mut dialogue),
+                Step::Profile => self.profile(&ground, &mut draft, &mut dialogue),
                 Step::Medium => self.verify(&ground, &mut draft),
                 Step::Disk => self.disk(&ground, &mut draft, &mut dialogue),
                 Step::Identity => identity_of(&ground, &mut draft, &mut dialogue),
@@ -120,6 +124,42 @@ impl Attempt<'_> {
         if dialogue.is_unattended() || matching(&ask)?.len() == 1 {
             plan(&ask)?;
         }
+        draft.host = Some(chosen);
+        Ok(went)
+    }
+
+    /// Which of the host's generations this machine gets.
+    fn profile(
+        &mut self,
+        ground: &Ground<'_>,
+        draft: &mut Draft,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<Went, Stop> {
+        let host = draft.host.as_ref().ok_or_else(|| early("choosing the profile"))?;
+        let (chosen, because, went) = match variant::fitting(&ground.medium.folder, host, &self.machine)? {
+            Fitting::One(chosen, because) => (*chosen, because, Went::Silent),
+            Fitting::Open(unfit) if dialogue.is_unattended() => {
+                return Err(variant::refused(host, &unfit, &self.machine).into());
+            }
+            Fitting::Open(unfit) => {
+                let sets = variant::sets(host);
+                let title = format!("What kind of machine shall this be ({unfit})");
+                let Reply::Given(number) = dialogue.choose("profile", &title, &sets) else {
+                    return Ok(Went::Back);
+                };
+                let set = sets.get(number).map(String::as_str).unwrap_or_default();
+                let chosen = variant::read(&ground.medium.folder, host, set)?;
+                (chosen, vec!["chosen by hand".to_owned()], Went::Answered)
+            }
+        };
+        self.profiles.clear();
+        if host.manifest.variants.is_some() {
+            let name = chosen.manifest.profiles.join("+");
+            self.context.consoles.say(format!("Profiles: {name} ({})", because.join("; ")));
+            self.context.consoles.sentinel("PROFILES", &[("set", &name)]);
+            self.profiles.push(name);
+            self.profiles.extend(because);
+        }
         draft.chosen = Some(chosen);
         Ok(went)
     }
@@ -132,7 +172,7 @@ impl Attempt<'_> {
         let context = self.context;
         let chosen = draft.chosen.as_ref().ok_or_else(|| early("checking the medium"))?;
         let manifest = &chosen.manifest;
-        if draft.verified.as_ref() == Some(&manifest.host) {
+        if draft.verified.as_ref() == Some(&chosen.bytes) {
             return Ok(Went::Silent);
         }
         let failed = |error: Error| verify::refusal(&verify::Wrong::Unreadable(error));
@@ -151,7 +191,7 @@ impl Attempt<'_> {
             return Err(verify::refusal(&wrong).into());
         }
         draft.esp = Some((mount, folder));
-        draft.verified = Some(manifest.host.clone());
+        draft.verified = Some(chosen.bytes.clone());
         Ok(Went::Silent)
     }
 

@@ -6,6 +6,8 @@
 pub enum Step {
     /// Which host this machine becomes.
     Host,
+    /// Which of the host's generations, where its hardware decides.
+    Profile,
     /// Every byte of the medium that this host needs.
     Medium,
     /// Which disk, and what it holds.
@@ -17,7 +19,8 @@ pub enum Step {
 }
 
 /// The order. A person can go back from any question to the one before, up to the last.
-pub const ORDER: &[Step] = &[Step::Host, Step::Medium, Step::Disk, Step::Identity, Step::Confirm];
+pub const ORDER: &[Step] =
+    &[Step::Host, Step::Profile, Step::Medium, Step::Disk, Step::Identity, Step::Confirm];
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,20 +95,21 @@ mod tests {
 
     #[test]
     fn with_nothing_to_ask_every_step_is_taken_once() {
-        assert_eq!(walk(&[Went::Silent; 9]), (ORDER.to_vec(), Next::Settled));
-        assert_eq!(walk(&[Went::Answered; 9]), (ORDER.to_vec(), Next::Settled));
+        assert_eq!(walk(&[Went::Silent; ORDER.len()]), (ORDER.to_vec(), Next::Settled));
+        assert_eq!(walk(&[Went::Answered; ORDER.len()]), (ORDER.to_vec(), Next::Settled));
     }
 
     #[test]
     fn back_leads_to_the_question_before_and_passes_silent_steps() {
         use Went::{Answered, Back, Silent};
-        // Host asked, medium and disk silent, back from the identity: the host again.
-        let (taken, next) = walk(&[Answered, Silent, Silent, Back]);
-        assert_eq!(taken, [Step::Host, Step::Medium, Step::Disk, Step::Identity]);
+        // Host asked, profile, medium and disk silent, back from the identity: the host again.
+        let (taken, next) = walk(&[Answered, Silent, Silent, Silent, Back]);
+        assert_eq!(taken, [Step::Host, Step::Profile, Step::Medium, Step::Disk, Step::Identity]);
         assert_eq!(next, Next::Take(Step::Host));
         // What came after is taken anew.
-        let (taken, next) = walk(&[Answered, Silent, Silent, Back, Answered, Silent, Answered, Silent, Back]);
-        assert_eq!(taken[4..], [Step::Host, Step::Medium, Step::Disk, Step::Identity, Step::Confirm]);
+        let (taken, next) =
+            walk(&[Answered, Silent, Silent, Silent, Back, Answered, Silent, Silent, Answered, Silent, Back]);
+        assert_eq!(taken[5..], ORDER[..]);
         assert_eq!(next, Next::Take(Step::Disk));
     }
 
@@ -113,8 +117,8 @@ mod tests {
     fn back_from_the_first_question_leaves() {
         use Went::{Answered, Back, Silent};
         assert_eq!(walk(&[Back]), (vec![Step::Host], Next::Leave));
-        assert_eq!(walk(&[Silent, Silent, Silent, Silent, Back]).1, Next::Leave);
-        assert_eq!(walk(&[Answered, Silent, Silent, Back, Back]).1, Next::Leave);
+        assert_eq!(walk(&[Silent, Silent, Silent, Silent, Silent, Back]).1, Next::Leave);
+        assert_eq!(walk(&[Answered, Silent, Silent, Silent, Back, Back]).1, Next::Leave);
     }
 
     /// From every place that a person can reach, going back often enough leads out, and every

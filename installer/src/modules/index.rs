@@ -134,9 +134,10 @@ fn name_of(path: &str) -> Option<String> {
     (!stem.is_empty()).then(|| normal(stem))
 }
 
-/// The part before the first colon; no pattern of Debian's kernels has a star in it.
+/// The part before the first colon, and before a star in it: patterns of ACPI are `acpi*:…`.
 fn bus(alias: &str) -> &str {
-    alias.split_once(':').map_or(alias, |(bus, _)| bus)
+    let bus = alias.split_once(':').map_or(alias, |(bus, _)| bus);
+    bus.split('*').next().unwrap_or(bus)
 }
 
 #[cfg(test)]
@@ -167,6 +168,14 @@ mod tests {
         assert_eq!(ext4.needs, ["crc16", "jbd2"]);
         assert_eq!(index.soft("ext4").unwrap().0, ["crypto-crc32c"]);
         assert_eq!(index.soft("ext4").unwrap().1, ["zz"]);
+    }
+
+    #[test]
+    fn patterns_with_a_star_in_the_bus() {
+        let index =
+            Index::parse("kernel/drivers/acpi/battery.ko:\n", "alias acpi*:PNP0C0A:* battery\n", "", "");
+        assert_eq!(index.resolve("acpi:PNP0C0A:"), ["battery"]);
+        assert!(index.resolve("acpi:PNP0C0B:").is_empty());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use super::upper::Upper;
 use super::{SYSROOT, boot_info, clock, switch};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::install::{has_bare_identity, hosts, medium};
+use crate::install::variant::{self, Fitting};
+use crate::install::{Refusal, has_bare_identity, hosts, medium};
 use crate::mounts::{self, Kind, Mount};
 use crate::watchdog::Watchdog;
 use crate::{ending, tree};
@@ -33,6 +34,12 @@ fn start(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::
     let medium = medium::find(context)?;
     no_identity_within_reach(&medium.folder)?;
     let chosen = hosts::named_or_only(context, &medium)?;
+    let machine = crate::probe::machine::probe(roots);
+    let words = |refusal: Refusal| Error::Words(format!("{}. {}", refusal.message, refusal.remedy));
+    let chosen = match variant::fitting(&medium.folder, &chosen, &machine).map_err(words)? {
+        Fitting::One(fitting, _) => *fitting,
+        Fitting::Open(unfit) => return Err(words(variant::refused(&chosen, &unfit, &machine))),
+    };
     let folder = medium.folder.clone();
     medium.keep_mounted();
     clock::not_before(context, chosen.manifest.epoch);

@@ -5,8 +5,6 @@
 
 use super::Outcome;
 use crate::workspace;
-use landfall_hosts::rule::Rule;
-use landfall_hosts::site::load::shipped_profiles;
 use landfall_probe::{Answer, Roots, machine};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -86,11 +84,10 @@ pub fn run(arguments: &[String]) -> Outcome {
     let folder = folder.or_else(|| std::env::var_os("LANDFALL_CORPUS").map(PathBuf::from));
     let folder = folder.unwrap_or_else(|| workspace::root().join("../shared/corpus"));
     let truths = truths(&folder)?;
-    let profiles = shipped_profiles();
     let mut scores: Vec<Score> = Vec::new();
     let mut missed = Vec::new();
     for view in VIEWS {
-        let score = measure(&folder, view, &truths, &profiles)?;
+        let score = measure(&folder, view, &truths)?;
         score.print(view, verbose);
         missed.extend(view.missed(&score, &scores));
         scores.push(score);
@@ -125,12 +122,7 @@ fn truths(folder: &Path) -> Result<Vec<Truth>, Box<dyn std::error::Error>> {
     Ok(truths)
 }
 
-fn measure(
-    folder: &Path,
-    view: &View,
-    truths: &[Truth],
-    profiles: &BTreeMap<String, Rule>,
-) -> Result<Score, Box<dyn std::error::Error>> {
+fn measure(folder: &Path, view: &View, truths: &[Truth]) -> Result<Score, Box<dyn std::error::Error>> {
     // A hundred thousand small files: in memory that takes a tenth of the time.
     let memory = Path::new("/dev/shm");
     let roots = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
@@ -147,7 +139,7 @@ fn measure(
     let mut score = Score::default();
     for truth in truths {
         let machine = machine::probe(&Roots::under(&roots.path().join(&truth.id)));
-        score.add(truth, &Answer::of(&machine, profiles, &|_| None));
+        score.add(truth, &Answer::of(&machine, &|_| None));
     }
     Ok(score)
 }

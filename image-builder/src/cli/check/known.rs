@@ -37,9 +37,9 @@ pub(super) fn unknown_packages(site: &Site, dir: &Path, cache: &Cache) -> Vec<Pr
 
 /// The lock was made with every repository that the site has now: a new one may have the package.
 fn knows_every_archive(lock: &Lock, site: &Site) -> bool {
-    let hosts: Vec<_> = site.hosts().into_iter().filter_map(|name| site.resolve(name).ok()).collect();
+    let hosts = site.hosts().into_iter().filter_map(|name| site.variants(name).ok()).flatten();
     let has = |prefix: String| lock.suites.keys().any(|key| key.starts_with(&prefix));
-    hosts.iter().all(|resolved| {
+    hosts.into_iter().all(|resolved| {
         let sources = &resolved.host.sources;
         let suites = sources.extra_suites.iter().chain([&sources.suite]);
         sources.apt.keys().all(|name| has(format!("{name}/")))

@@ -39,6 +39,7 @@ fn manifest(rule: &str, existing: Existing) -> Manifest {
         kernel_release: "6".into(),
         cmdline: String::new(),
         site_commit: None,
+        variants: None,
         epoch: 0,
         install: InstallSpec { disk: toml::from_str(rule).unwrap(), existing, ..InstallSpec::default() },
         kernel: blob,
