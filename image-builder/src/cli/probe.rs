@@ -194,7 +194,7 @@ mod tests {
         };
         assert!(of("10de", "1eb8").is_some_and(|name| name.contains("NVIDIA") && name.contains("T4")));
         assert!(of("8086", "ffff").is_some_and(|name| name.contains("Intel")));
-        assert_eq!((of("fffd", "0000"), of("", "zz")), (None, None));
+        assert_eq!((of("zzzz", "0000"), of("", "zz")), (None, None));
     }
 
     #[test]
