@@ -1,0 +1,88 @@
+//! The running machine's TPM, as the kernel shows it in sysfs and securityfs.
+
+use crate::digest::Digest;
+use crate::event_log::EventLog;
+use crate::predict::{PCRS, Pcrs};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Below sysfs: the TPMs.
+const TPMS: &str = "class/tpm";
+/// Below sysfs: securityfs, where the firmware's logs are.
+pub const SECURITY: &str = "kernel/security";
+
+/// A TPM 2 with its SHA-256 bank on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tpm {
+    values: PathBuf,
+    log: PathBuf,
+}
+
+impl Tpm {
+    /// The machine's TPM 2, if it has one that can be used; `sys` is where sysfs is mounted.
+    pub fn find(sys: &Path) -> Option<Self> {
+        let mut names: Vec<_> = fs::read_dir(sys.join(TPMS)).ok()?.flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names.into_iter().find_map(|name| {
+            let folder = sys.join(TPMS).join(&name);
+            let major = fs::read_to_string(folder.join("tpm_version_major")).ok()?;
+            let values = folder.join("pcr-sha256");
+            let log = sys.join(SECURITY).join(&name).join("binary_bios_measurements");
+            (major.trim() == "2" && values.is_dir()).then_some(Self { values, log })
+        })
+    }
+
+    /// A PCR's present value.
+    ///
+    /// # Errors
+    /// In words, if the kernel does not show it.
+    pub fn pcr(&self, number: u32) -> Result<Digest, String> {
+        let path = self.values.join(number.to_string());
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("reading {}: {error}", path.display()))?;
+        Digest::parse(&text).ok_or_else(|| format!("reading {}: it is no SHA-256", path.display()))
+    }
+
+    /// The firmware's log.
+    ///
+    /// # Errors
+    /// In words, if the kernel does not show it, or it does not parse.
+    pub fn log(&self) -> Result<EventLog, String> {
+        let doing = || format!("reading {}", self.log.display());
+        let bytes = fs::read(&self.log).map_err(|error| format!("{}: {error}", doing()))?;
+        EventLog::parse(&bytes).map_err(|error| format!("{}: {error}", doing()))
+    }
+
+    /// What a key would be sealed to now: the values that this very boot's start has given.
+    ///
+    /// # Errors
+    /// As [`Tpm::pcr`].
+    pub fn now(&self) -> Result<Pcrs, String> {
+        let [a, b, c, d] = PCRS.map(|number| self.pcr(number));
+        Ok(Pcrs([a?, b?, c?, d?]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_from_a_tpm_2_alone() {
+        let sys = tempfile::tempdir().unwrap();
+        let folder = sys.path().join(TPMS).join("tpm0");
+        assert_eq!(Tpm::find(sys.path()), None);
+        fs::create_dir_all(folder.join("pcr-sha256")).unwrap();
+        fs::write(folder.join("tpm_version_major"), "1\n").unwrap();
+        assert_eq!(Tpm::find(sys.path()), None);
+        fs::write(folder.join("tpm_version_major"), "2\n").unwrap();
+        let tpm = Tpm::find(sys.path()).unwrap();
+        assert!(tpm.now().unwrap_err().contains("pcr-sha256/4"));
+        for (number, byte) in PCRS.iter().zip(["0A", "0b", "0c", "0d"]) {
+            fs::write(folder.join("pcr-sha256").join(number.to_string()), format!("{}\n", byte.repeat(32)))
+                .unwrap();
+        }
+        assert_eq!(tpm.now().unwrap(), Pcrs([10, 11, 12, 13].map(|byte| Digest([byte; 32]))));
+        assert!(tpm.log().is_err());
+    }
+}
