@@ -37,6 +37,17 @@ pub struct Phase {
     pub bytes: u64,
 }
 
+/// A plan in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanSaid {
+    /// The disk: path, model, size, serial.
+    pub disk: String,
+    /// What is on it and would be gone.
+    pub lost: String,
+    /// Bytes of layers to be copied.
+    pub copy_bytes: u64,
+}
+
 /// `install-report.json` on the machine, `reports/HOST-<install id>-<k>.json` on the stick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstallReport {
@@ -59,6 +70,9 @@ pub struct InstallReport {
     pub disks: serde_json::Value,
     /// Target disk, where one was chosen.
     pub target: Option<String>,
+    /// What was going to be done, where it came to a plan.
+    #[serde(default)]
+    pub plan: Option<PlanSaid>,
     /// Timings.
     pub phases: Vec<Phase>,
     /// The journal: plain lines.

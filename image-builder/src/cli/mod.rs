@@ -12,6 +12,7 @@ pub mod lock;
 mod new;
 mod probe;
 pub mod progress;
+mod report;
 mod schema;
 mod secret;
 mod show;
@@ -45,6 +46,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Tells what this machine is, and the profile that gives
     Probe(probe::ProbeArgs),
+    /// Shows what an installation said: from its report, or from the stick that has it
+    Report(report::ReportArgs),
     /// Prints the site's JSON Schema, for editors
     Schema(schema::SchemaArgs),
     /// Machines of the site and their identities
@@ -71,6 +74,7 @@ impl Cli {
             Command::Check(args) => check::run(&args, &context),
             Command::Show(args) => show::run(&args, &context),
             Command::Probe(args) => probe::run(&args, &context),
+            Command::Report(args) => report::run(&args, &context),
             Command::Schema(args) => schema::run(&args, &context),
             Command::Host(args) => host::run(&args, &context),
             Command::Lock(args) => lock::run(&args, &context),

@@ -63,6 +63,13 @@ pub fn run(args: &ProbeArgs, _context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What facts say, with the profile that they give, for a person.
+pub(super) fn facts_page(machine: &Machine) -> String {
+    let names = Names(PciNames::of_system(Path::new("/")));
+    let answer = Answer::of(machine, &|device| names.of(device));
+    page(machine, &[], &answer, &names)
+}
+
 fn read(args: &ProbeArgs) -> Result<(Machine, Vec<Disk>), Failure> {
     if let Some(file) = &args.facts {
         return replayed(file);

@@ -16,7 +16,7 @@ use crate::stage1::now;
 use landfall_disk::{InstallId, LOADER_CONF, medium_loader_conf};
 use landfall_hosts::host::OnError;
 use landfall_hosts::medium::{Seed, Unattended};
-use landfall_hosts::report::{InstallReport, Outcome, Phase};
+use landfall_hosts::report::{InstallReport, Outcome, Phase, PlanSaid};
 use std::time::Instant;
 
 /// Phases and how long they took.
@@ -55,6 +55,7 @@ pub struct Attempt<'a> {
     install_id: String,
     pub(super) on_error: OnError,
     pub(super) target: Option<String>,
+    pub(super) plan: Option<PlanSaid>,
     medium_esp: Option<Partition>,
     bare_identity: bool,
 }
@@ -73,6 +74,7 @@ impl<'a> Attempt<'a> {
             install_id: String::new(),
             on_error: OnError::default(),
             target: None,
+            plan: None,
             medium_esp: None,
             bare_identity: false,
         }
@@ -251,8 +253,9 @@ impl<'a> Attempt<'a> {
             outcome,
             profiles: self.profiles.clone(),
             facts: json(serde_json::to_value(&self.machine)),
-            disks: json(serde_json::to_value(&self.seen)),
+            disks: self.seen.iter().map(Seen::for_report).collect(),
             target: self.target.clone(),
+            plan: self.plan.clone(),
             phases: self.timed.0.clone(),
             log: self.context.consoles.lines(),
         }

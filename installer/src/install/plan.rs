@@ -28,6 +28,17 @@ pub struct Seen {
     pub mounted: bool,
 }
 
+impl Seen {
+    /// As data, and what it holds in words.
+    pub fn for_report(&self) -> serde_json::Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            object.insert("holds".into(), self.content.words().into());
+        }
+        value
+    }
+}
+
 /// What a plan is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {

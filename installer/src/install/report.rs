@@ -70,6 +70,7 @@ mod tests {
             facts: serde_json::Value::Null,
             disks: serde_json::Value::Null,
             target: None,
+            plan: None,
             phases: vec![],
             log: vec![],
         };

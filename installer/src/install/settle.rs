@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::mounts::Mount;
 use crate::stage1::not_before;
 use landfall_hosts::medium::Unattended;
+use landfall_hosts::report::PlanSaid;
 use std::path::PathBuf;
 
 /// Everything that the effects need.
@@ -223,6 +224,11 @@ impl Attempt<'_> {
             plan.disk.line(),
             plan.content.words()
         ));
+        self.plan = Some(PlanSaid {
+            disk: plan.disk.line(),
+            lost: plan.content.words(),
+            copy_bytes: plan.layer_bytes,
+        });
         self.target = Some(plan.disk.path.to_string_lossy().into_owned());
         firmware(&self.machine.firmware)?;
         draft.plan = Some(plan);
