@@ -180,9 +180,22 @@ mod tests {
     }
 
     #[test]
-    fn a_management_processor_makes_a_server() {
-        let machine = Machine { pci_devices: Some(vec![device("1a03:2000", "030000")]), ..metal("X", 3) };
-        assert_eq!(answer(machine).profile, "server");
+    fn a_management_processor_makes_a_server_where_no_radio_is() {
+        let with = |devices: &[(&str, &str)]| {
+            let devices = devices.iter().map(|(id, class)| device(id, class)).collect();
+            answer(Machine { pci_devices: Some(devices), ..metal("X", 3) }).profile
+        };
+        assert_eq!(with(&[("1a03:2000", "030000")]), "server");
+        assert_eq!(with(&[("1d0f:0001", "0c0701")]), "server");
+        assert_eq!(with(&[("1a03:2000", "030000"), ("8086:2725", "028000")]), "desktop");
+    }
+
+    #[test]
+    fn an_exact_chassis_beats_a_name_and_a_left_out_one_asks_the_maker() {
+        assert_eq!(answer(metal("YOGA AIO 7 27ACH6", 13)).profile, "desktop");
+        assert_eq!(answer(metal("YOGA 7", 31)).profile, "laptop");
+        let made = |chassis| Machine { vendor: Some("eMachines".into()), ..metal("E510", chassis) };
+        assert_eq!((answer(made(1)).profile, answer(made(3)).profile), ("laptop".into(), "desktop".into()));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! Chassis types lie: mini PCs carry the board of a laptop with its "notebook", iMacs say
 //! "laptop", servers "other". So what the hardware cannot lack is asked first: a laptop has a
-//! battery, a server a management processor.
+//! battery, a server a management processor and no radio.
 
 use crate::machine::Machine;
 use crate::names;
+use crate::pci::PciDevice;
 use crate::tried::{Decision, Tried};
 
 /// Forms that a chassis type tells.
@@ -67,7 +68,9 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule { name: "a management processor, and no battery", find: management },
     Rule { name: "a system battery", find: battery },
+    Rule { name: "an IPMI interface, and no battery", find: ipmi },
     Rule { name: "a server's family", find: |m| named(m, names::SERVER, "server") },
+    Rule { name: "a chassis that stands at a desk alone", find: precise_desk },
     Rule { name: "a portable family", find: |m| named(m, names::PORTABLE, "laptop") },
     Rule { name: "the chassis of a rack", find: rack },
     Rule { name: "a maker of servers", find: server_maker },
@@ -81,6 +84,7 @@ const RULES: &[Rule] = &[
     Rule { name: "coreboot's default chassis in a Chromebook", find: chromebook },
     Rule { name: "the chassis of a desk", find: desk },
     Rule { name: "an AC adapter that the firmware watches", find: adapter },
+    Rule { name: "no chassis type, and a maker of mostly portable machines", find: left_out },
     Rule { name: "a firmware maker of laptops", find: mobile_firmware },
     Rule { name: "mobile silicon", find: mobile_silicon },
 ];
@@ -99,9 +103,25 @@ pub fn of(machine: &Machine) -> Decision {
     Decision { answer: "desktop".into(), because, tried }
 }
 
+/// Workstations have such a chip too, and beside it what no server has: a radio.
+fn managed(machine: &Machine, device: Option<&PciDevice>) -> Found {
+    let device = device?;
+    let server = !machine.battery && !machine.has_kind("0280");
+    server.then(|| ("server", format!("{} is {} of class {}", device.slot, device.id(), device.class)))
+}
+
 fn management(machine: &Machine) -> Found {
-    let device = machine.devices().iter().find(|device| MANAGEMENT.contains(&device.id().as_str()))?;
-    (!machine.battery).then(|| ("server", format!("{} is {}", device.slot, device.id())))
+    managed(machine, machine.devices().iter().find(|device| MANAGEMENT.contains(&device.id().as_str())))
+}
+
+/// PCI Code and ID Assignment 1.16, class 0c, subclass 07.
+fn ipmi(machine: &Machine) -> Found {
+    managed(machine, machine.devices().iter().find(|device| device.kind() == "0c07"))
+}
+
+/// All-in-ones, mini PCs and sticks: nobody writes those types by accident, as one does "desktop".
+fn precise_desk(machine: &Machine) -> Found {
+    matches!(machine.chassis_type, Some(13 | 35 | 36)).then(|| ("desktop", machine.chassis_words()))
 }
 
 fn battery(machine: &Machine) -> Found {
@@ -213,6 +233,11 @@ fn desk(machine: &Machine) -> Found {
 fn adapter(machine: &Machine) -> Found {
     let adapter = machine.supplies().iter().find(|supply| supply.kind == "Mains")?;
     Some(("laptop", format!("the AC adapter {}", adapter.name)))
+}
+
+fn left_out(machine: &Machine) -> Found {
+    let unknown = chassis(machine.chassis_type) == Chassis::Unknown;
+    if unknown { made(machine, names::MOSTLY_PORTABLE_MAKERS, "laptop") } else { None }
 }
 
 fn mobile_firmware(machine: &Machine) -> Found {

@@ -54,10 +54,11 @@ pub const PORTABLE: &[&str] = &[
     "aspireone",
     "flex",
     "miix",
-    "pavilionsleekbook",
-    "stealth15",
-    "bladestealth",
     "galaxybook",
+    "dynabook",
+    "qosmio",
+    "esprimomobile",
+    "netbook",
 ];
 
 /// Families that stand on or under a desk.
@@ -80,7 +81,6 @@ pub const STATIONARY: &[&str] = &[
     "compaqpro",
     "veriton",
     "esprimo",
-    "celsius",
     "minipc",
     "minitower",
     "tower",
@@ -96,11 +96,25 @@ pub const STATIONARY: &[&str] = &[
     "stickpc",
     "futro",
     "cubi",
-    "trident",
     "barebone",
-    "fitlet",
     "smallformfactor",
-    "vxc",
+    "brix",
+    "gbb",
+    "liva",
+    "vivopc",
+    "vivomini",
+    "eeebox",
+    "nettop",
+    "mediacenter",
+    "thinkedge",
+    "elitemini",
+    "eliteslice",
+    "promini",
+    "pavilionmini",
+    "computestick",
+    "wyse",
+    "surfacehub",
+    "tinyinone",
 ];
 
 /// Families that stand in a rack.
@@ -136,6 +150,13 @@ pub const SERVER: &[&str] = &[
     "edgeline",
     "cloudline",
     "serverboard",
+    "superdome",
+    "sunblade",
+    "eserver",
+    "vegman",
+    "nutanix",
+    "vxrail",
+    "rackserver",
 ];
 
 /// Makers that build for racks alone, as system or board vendor.
@@ -183,7 +204,6 @@ pub const STATIONARY_MAKERS: &[&str] = &[
     "micromini",
     "minix",
     "protectli",
-    "intelclientsystems",
     "cisco",
     "wyse",
     "igel",
@@ -195,20 +215,33 @@ pub const STATIONARY_MAKERS: &[&str] = &[
     "advantech",
     "jetway",
     "qotom",
+    "trigkey",
+    "gmktec",
+    "geekom",
+    "topton",
+    "cwwk",
+    "acemagic",
+    "morefine",
 ];
 
 /// Makers of portable machines alone.
-pub const PORTABLE_MAKERS: &[&str] = &[
-    "gpd",
-    "onenetbook",
-    "ayaneo",
-    "razer",
-    "tuxedo",
-    "valve",
-    "chuwi",
-    "onexplayer",
-    "teclast",
-    "ayadevice",
+pub const PORTABLE_MAKERS: &[&str] =
+    &["gpd", "onenetbook", "ayaneo", "razer", "valve", "onexplayer", "ayadevice"];
+
+/// Makers of mostly portable machines, some of which left the chassis type at "other".
+pub const MOSTLY_PORTABLE_MAKERS: &[&str] = &[
+    "acer",
+    "emachines",
+    "packardbell",
+    "toshiba",
+    "dynabook",
+    "samsung",
+    "sony",
+    "lgelectronics",
+    "compal",
+    "quanta",
+    "wistron",
+    "clevo",
 ];
 
 /// Letters and digits alone, in lower case.
@@ -220,11 +253,11 @@ pub fn squash(text: &str) -> String {
 pub fn family(names: &[&str], texts: &[String]) -> Option<String> {
     names.iter().find_map(|name| {
         let hit = |text: &&String| {
-            let name = name.replace(' ', "");
+            let whole = squash(text);
             if name.len() <= 4 {
-                words(text).any(|word| word.starts_with(&name))
+                whole.starts_with(name) || words(text).any(|word| word.starts_with(name))
             } else {
-                squash(text).contains(&name)
+                whole.contains(name)
             }
         };
         texts.iter().find(hit).map(|text| format!("\"{text}\" names {name}"))
@@ -236,7 +269,7 @@ pub fn maker(makers: &[&str], texts: &[String]) -> Option<String> {
     texts.iter().find_map(|text| {
         let whole = squash(text);
         let hit = makers.iter().any(|maker| {
-            let rest = whole.strip_prefix(maker.replace(' ', "").as_str());
+            let rest = whole.strip_prefix(maker);
             // A short maker's name must be all of the first word.
             rest.is_some_and(|_| maker.len() > 5 || words(text).next().is_some_and(|word| word == *maker))
         });
@@ -263,6 +296,7 @@ mod tests {
         assert!(family(STATIONARY, &texts("HP All-in-One 21-b0xxx")).is_some());
         assert!(family(STATIONARY, &texts("NUC11PAHi7")).is_some());
         assert!(family(STATIONARY, &texts("Lennucia")).is_none());
+        assert!(family(STATIONARY, &texts("GB-BXBT-1900")).is_some(), "Gigabyte's BRIX");
         assert!(family(PORTABLE, &texts("Inspiron 7506 2n1")).is_some());
         assert!(family(PORTABLE, &texts("")).is_none());
     }

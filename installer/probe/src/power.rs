@@ -46,25 +46,39 @@ pub fn list(roots: &Roots) -> Option<Vec<Supply>> {
 }
 
 /// Names that the drivers of input devices give (kernel, `drivers/hid`, `drivers/input`,
-/// `drivers/power/supply`): old ones set no scope.
+/// `drivers/power/supply`): old ones set no scope. Radios' have their address in it.
 fn is_peripheral(name: &str) -> bool {
-    const PREFIXES: [&str; 14] = [
+    const PREFIXES: [&str; 13] = [
         "hid-",
         "hidpp_battery",
         "ps-controller-battery",
-        "sony_controller_battery",
         "wacom_",
         "wiimote_battery",
-        "nintendo_switch_controller_battery",
-        "steam-controller",
         "steamdeck-controller",
         "gip",
         "xpadneo",
         "apple_mfi_fastcharge",
         "corsair-",
         "logitech",
+        "steelseries_",
+        "thunderstrike",
     ];
+    const WORDS: [&str; 6] = ["controller", "mouse", "keyboard", "headset", "stylus", "gamepad"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word))
+        || has_address(name)
+}
+
+/// Six pairs of hex digits with colons between them.
+fn has_address(name: &str) -> bool {
+    let address = |part: &[u8]| {
+        let right = |(index, byte): (usize, &u8)| match index % 3 {
+            2 => *byte == b':',
+            _ => byte.is_ascii_hexdigit(),
+        };
+        part.iter().enumerate().all(right)
+    };
+    name.as_bytes().windows(17).any(address)
 }
 
 /// A HID device's folder is named `bus:vendor:product.instance` in hex (kernel,
@@ -94,6 +108,10 @@ mod tests {
         assert!(!supply("ups", "UPS", Some("System")).is_system_battery());
         assert!(!supply("hidpp_battery_0", "Battery", Some("Device")).is_system_battery());
         assert!(!supply("hid-0018:04F3:2A1C.0001-battery", "Battery", None).is_system_battery());
+        for pad in ["nintendo_switch_controller_battery_1", "pad-a0:5a:5f:00:11:FF", "Wireless-Mouse"] {
+            assert!(!supply(pad, "Battery", None).is_system_battery(), "{pad}");
+        }
+        assert!(supply("BAT-00:11:22", "Battery", None).is_system_battery());
     }
 
     #[test]

@@ -37,6 +37,7 @@ const DMI_LAST: &[(&str, &str)] = &[
     ("OpenStack", "kvm"),
     ("KubeVirt", "kvm"),
     ("RHEV", "kvm"),
+    ("AHV", "kvm"),
     ("oVirt", "kvm"),
     ("CloudStack KVM", "kvm"),
     ("Alibaba Cloud ECS", "kvm"),
