@@ -22,6 +22,7 @@ mod tool;
 mod trees;
 
 pub use compose::{Blob, EfiBlob, MediumHost, MediumSpec, compose};
+pub use elf::{Needs, needs};
 pub use error::{MediaError, Result};
 pub use initrd::{InitrdParts, compose_initrd};
 pub use kernel::{EfiFile, Kernel, find_efi, find_kernel};

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::crypt::{decrypt_with_passphrase, needs_passphrase};
 use super::files::read_bounded;
-use super::{Prompt, SecretsError};
+use super::{Prompt, SecretsError, ssh_numbers};
 
 /// Largest key file that is read.
 const KEY_FILE_LIMIT_BYTES: u64 = 64 * 1024;
@@ -137,6 +137,9 @@ fn parse_ssh(
     bytes: &[u8],
     prompt: &dyn Prompt,
 ) -> Result<Vec<Box<dyn age::Identity + Send + Sync>>, SecretsError> {
+    if ssh_numbers::file_has_zero(bytes) {
+        return Err(bad(path, "one of its numbers is zero"));
+    }
     let name = Some(path.display().to_string());
     let identity = age::ssh::Identity::from_buffer(bytes, name)
         .map_err(|_| bad(path, "it is not a whole OpenSSH private key"))?;

@@ -15,6 +15,7 @@ mod prompt;
 pub mod readers;
 mod recipients;
 mod record;
+mod ssh_numbers;
 mod store;
 
 pub use age::secrecy::{ExposeSecret, SecretSlice, SecretString};

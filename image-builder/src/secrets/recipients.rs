@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::SecretsError;
+use super::{SecretsError, ssh_numbers};
 
 /// Longest recipient text that is looked at: an ssh-rsa key of 16384 bits is below 3 KiB.
 const RECIPIENT_LIMIT_BYTES: usize = 4096;
@@ -47,6 +47,9 @@ impl Recipient {
                 })
                 .map_err(|_| refuse("it is not an age X25519 public key (mistyped, or a plugin's, which is not supported yet)")),
             [kind @ ("ssh-ed25519" | "ssh-rsa"), data] => {
+                if ssh_numbers::has_zero(data) {
+                    return Err(refuse("one of its numbers is zero; copy the one line of the .pub file"));
+                }
                 let text = format!("{kind} {data}");
                 match text.parse() {
                     Ok(key) => Ok(Self {
@@ -123,6 +126,7 @@ mod tests {
             "age1qqqq",
             "ssh-ed25519",
             "ssh-ed25519 !!!!",
+            "ssh-rsa AAAAB3NzaC1yc2EAAAABAAAAAQA=",
             "ssh-dss AAAA",
             "ecdsa-sha2-nistp256 AAAAE2VjZHNh",
             &"age1".repeat(4000),

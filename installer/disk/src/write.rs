@@ -89,6 +89,9 @@ pub fn set_marker(disk: &mut impl Disk, sector_bytes: u32, marker: &Marker) -> R
     let TableSeen::Gpt(Gpt { disk_guid, backup_lba, entries, .. }) = read_table(disk, sector_bytes)? else {
         return Err(DiskError::NoTable("there is no valid GPT"));
     };
+    if entries.is_empty() {
+        return Err(DiskError::NoTable("it has no partition that a marker could stand in"));
+    }
     let mut parts = Vec::new();
     for (index, seen) in entries.iter().enumerate() {
         // `gpt` renumbers when it writes; a gap means that this is not a table of ours.

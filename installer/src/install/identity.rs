@@ -94,7 +94,7 @@ fn ask(dialogue: &mut Dialogue<'_>, wrapped: &[u8], host: &str) -> Result<(Optio
             }
         }
         let passphrase = dialogue.secret("identity-passphrase", &format!("Passphrase of {host}'s identity:"));
-        match unwrap(wrapped, passphrase) {
+        match unwrap(wrapped, passphrase, MAX_WORK_FACTOR) {
             Ok(bytes) => return Ok((Some(checked(bytes, host)?), Went::Answered)),
             Err(why) => dialogue.consoles().say(format!("That did not open it: {why}")),
         }
@@ -106,9 +106,14 @@ fn ask(dialogue: &mut Dialogue<'_>, wrapped: &[u8], host: &str) -> Result<(Optio
     ))
 }
 
-fn unwrap(wrapped: &[u8], passphrase: SecretString) -> Result<Vec<u8>, String> {
+/// Opens a wrapped identity. `max_work_factor` bounds what its header may ask of this machine: it is
+/// scrypt's, as log2 of N.
+///
+/// # Errors
+/// In words, if it is damaged, asks too much, or the passphrase is another.
+pub fn unwrap(wrapped: &[u8], passphrase: SecretString, max_work_factor: u8) -> Result<Vec<u8>, String> {
     let mut identity = age::scrypt::Identity::new(passphrase);
-    identity.set_max_work_factor(MAX_WORK_FACTOR);
+    identity.set_max_work_factor(max_work_factor);
     let armored = age::armor::ArmoredReader::new(wrapped);
     let decryptor = age::Decryptor::new(armored).map_err(|error| error.to_string())?;
     let mut reader = decryptor
@@ -129,10 +134,10 @@ mod tests {
         let mut recipient = age::scrypt::Recipient::new(secret("right"));
         recipient.set_work_factor(10);
         let wrapped = age::encrypt(&recipient, b"# created\nAGE-SECRET-KEY-1ABC\n").unwrap();
-        let opened = unwrap(&wrapped, secret("right")).unwrap();
+        let opened = unwrap(&wrapped, secret("right"), MAX_WORK_FACTOR).unwrap();
         assert!(checked(opened, "vm").unwrap().text().contains(MARK));
-        assert!(unwrap(&wrapped, secret("wrong")).is_err());
-        assert!(unwrap(b"noise", secret("right")).is_err());
+        assert!(unwrap(&wrapped, secret("wrong"), MAX_WORK_FACTOR).is_err());
+        assert!(unwrap(b"noise", secret("right"), MAX_WORK_FACTOR).is_err());
         recipient.set_work_factor(21);
     }
 

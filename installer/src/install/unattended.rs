@@ -27,7 +27,11 @@ pub fn read(folder: &Path) -> std::result::Result<Option<Unattended>, Refusal> {
     })
 }
 
-fn parse(text: &str) -> std::result::Result<Option<Unattended>, String> {
+/// Reads the mark's text.
+///
+/// # Errors
+/// In words, if it is damaged.
+pub fn parse(text: &str) -> std::result::Result<Option<Unattended>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }

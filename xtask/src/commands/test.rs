@@ -11,6 +11,11 @@ use std::time::Instant;
 /// hour on 2 cores.
 const SUITES: &[&str] = &["firmware", "tailnet", "images", "refusals", "machine"];
 
+/// How long a fuzz target runs (`landfall_fuzz::SECONDS`).
+const FUZZ_SECONDS: &str = "LANDFALL_FUZZ_SECONDS";
+/// Ten minutes each.
+const FUZZ_LONG: &str = "600";
+
 /// Runs everything that a change must pass.
 pub fn run(arguments: &[String]) -> Outcome {
     let (all, only) = parse(arguments)?;
@@ -28,7 +33,16 @@ pub fn run(arguments: &[String]) -> Outcome {
         suite(Some(name), None)?;
         eprintln!("xtask: {:.0} s so far", start.elapsed().as_secs_f64());
     }
-    if all { against_mmdebstrap() } else { Ok(()) }
+    if !all {
+        return Ok(());
+    }
+    against_mmdebstrap()?;
+    fuzz()
+}
+
+/// Every fuzz target for its full time; `cargo test` has run each for a second.
+fn fuzz() -> Outcome {
+    cargo_with(&["test", "--workspace", "--locked", "--test", "fuzz"], &[(FUZZ_SECONDS, FUZZ_LONG)])
 }
 
 /// The layers, file by file, against mmdebstrap on the packages of the shared fixture.
