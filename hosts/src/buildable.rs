@@ -1,7 +1,7 @@
 //! What the schema knows and nothing builds yet. `check` notes it, `build` of such a host
 //! refuses: a key is honoured or it is here, so that none is accepted and ignored.
 
-use crate::host::{Existing, Host};
+use crate::host::{Existing, Host, Unlock};
 
 /// A key that this host sets and nobody builds: its path, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ const TABLE: &[Row] = &[
     (&["boot", "timeout"], other_timeout, "the menu of a machine waits 3 seconds"),
     (&["boot", "splash"], |h| h.boot.splash, "plymouth is not in the initrd"),
     (&["theme"], |h| h.theme.gtk.is_some() || h.theme.cursor.is_some(), "themes come with desktops"),
-    (&["disk", "encrypt"], |h| h.disk.encrypt.is_some(), "LUKS is not set up by the installer"),
+    (&["disk", "encrypt", "unlock"], unlocks_by_tpm, "the installer seals nothing to a TPM"),
     (&["disk", "existing"], |h| h.disk.existing == Existing::KeepState, "the installer cannot keep state"),
     (&["disk", "swap"], swaps, "the installer makes no swap"),
     (&["disk", "layout"], |h| h.disk.layout.is_some(), "there is one layout"),
@@ -43,6 +43,11 @@ fn other_timeout(host: &Host) -> bool {
 
 fn swaps(host: &Host) -> bool {
     host.disk.swap.as_deref().is_some_and(|swap| swap != "none")
+}
+
+fn unlocks_by_tpm(host: &Host) -> bool {
+    let ways = host.disk.encrypt.iter().flat_map(|encrypt| &encrypt.unlock);
+    ways.into_iter().any(|way| *way != Unlock::Passphrase)
 }
 
 fn updates(host: &Host) -> bool {

@@ -430,14 +430,46 @@ pub struct Disk {
     pub layout: Option<String>,
 }
 
+/// A way to unlock an encrypted disk. A recovery key opens it always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Unlock {
+    /// A passphrase is asked for at boot.
+    #[serde(rename = "passphrase")]
+    Passphrase,
+    /// The TPM, together with a PIN that is asked for at boot.
+    #[serde(rename = "tpm2+pin")]
+    Tpm2Pin,
+    /// The TPM by itself.
+    #[serde(rename = "tpm2")]
+    Tpm2,
+}
+
+impl Unlock {
+    /// Every way, and the word that a site writes for it.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("passphrase", Self::Passphrase), ("tpm2+pin", Self::Tpm2Pin), ("tpm2", Self::Tpm2)];
+
+    /// The word that a site writes.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, way)| *way == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// `encrypt = { unlock = […] }`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Encrypt {
-    /// `passphrase`, `tpm2+pin`, `tpm2`.
-    pub unlock: Vec<String>,
+    /// In the order in which they are tried; a passphrase unless set.
+    pub unlock: Vec<Unlock>,
     /// Passphrase for unattended installs.
     pub passphrase: Option<SecretRef>,
+}
+
+impl Encrypt {
+    /// Whether the disk gets a key slot for a passphrase.
+    pub fn asks_for_passphrase(&self) -> bool {
+        self.unlock.contains(&Unlock::Passphrase)
+    }
 }
 
 /// `[mounts.PATH]`.

@@ -3,7 +3,7 @@
 //! The same type stands on a medium (`landfall/generations/HOST.toml`) and on a machine
 //! (`landfall/generations/N.toml`). Its exact bytes are what is hashed and signed.
 
-use crate::host::{Existing, OnError};
+use crate::host::{Existing, OnError, Unlock};
 use crate::profiles::Variants;
 use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub struct Manifest {
 /// A file that is named by its content; on an ESP it stands at `landfall/<sha256>/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
-    /// `vmlinuz`, `initrd`, `microcode`, `keymap`.
+    /// `vmlinuz`, `initrd`, `microcode`, `unlock`, `keymap`.
     pub name: String,
     /// Hex.
     pub sha256: String,
@@ -118,4 +118,20 @@ pub struct InstallSpec {
     pub existing: Existing,
     /// What to do when it cannot go on.
     pub on_error: OnError,
+    /// LUKS2 on the data partition, when set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypt: Option<EncryptSpec>,
+}
+
+/// How the data partition is encrypted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EncryptSpec {
+    /// Ways to unlock it beside the recovery key, in the order in which they are tried.
+    pub unlock: Vec<Unlock>,
+    /// Secret of the host that holds the passphrase, for an install with nobody watching. Its
+    /// ciphertext is in the host layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase: Option<String>,
+    /// The admins' age recipients: who may read the recovery key in a report.
+    pub admins: Vec<String>,
 }

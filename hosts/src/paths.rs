@@ -76,6 +76,12 @@ pub mod machine {
     pub const ESP: &str = "/efi";
 }
 
+/// In an initrd, without the leading slash.
+pub mod initrd {
+    /// The host's keyboard map as loadkeys(1) reads it; on hosts with another layout than `us`.
+    pub const KEYMAP: &str = "etc/landfall.kmap";
+}
+
 /// Kernel command line words.
 pub mod cmdline {
     /// `install`, `try`, `boot`.
@@ -86,6 +92,8 @@ pub mod cmdline {
     pub const GENERATION: &str = "landfall.generation";
     /// PARTUUID of the data partition.
     pub const DATA: &str = "landfall.data";
+    /// `1` where the data partition is encrypted: a plain one in its place is then refused.
+    pub const ENCRYPTED: &str = "landfall.encrypted";
     /// `1` on the default entry of an unattended medium.
     pub const UNATTENDED: &str = "landfall.unattended";
 }

@@ -179,7 +179,8 @@ fn what_is_not_buildable_yet_is_a_note() {
     ];
     let problems = site(&files).check();
     assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
-    for key in ["disk.encrypt", "disk.existing", "disk.swap", "mounts", "boot.splash", "friend:desktop/sway"]
+    for key in
+        ["disk.encrypt.unlock", "disk.existing", "disk.swap", "mounts", "boot.splash", "friend:desktop/sway"]
     {
         let found = problems.iter().find(|p| p.message.contains(key));
         assert!(found.is_some_and(|p| p.message.starts_with("not buildable yet: ")), "{key}: {problems:#?}");

@@ -240,15 +240,14 @@ impl Check<'_> {
             }
         }
         if let Some(encrypt) = &host.disk.encrypt
-            && encrypt.unlock.is_empty()
+            && encrypt.asks_for_passphrase()
+            && encrypt.passphrase.is_none()
         {
-            let remedy = "write unlock = [\"passphrase\"]";
-            self.error(
-                resolved,
-                &["disk", "encrypt"],
-                "disk.encrypt does not say how to unlock".into(),
-                remedy,
-            );
+            let message = "an install with nobody watching has no passphrase for the disk of this host";
+            let remedy =
+                "name one: disk.encrypt.passphrase = { secret = \"NAME\" }; an attended install asks";
+            let at = self.at(resolved, &path(&["disk", "encrypt"]));
+            self.problems.push(Problem::note(at, message, remedy));
         }
     }
 

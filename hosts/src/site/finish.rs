@@ -4,7 +4,7 @@
 use super::graph::Graph;
 use super::merge::Merged;
 use super::text::Node;
-use crate::host::{Host, SecretRef};
+use crate::host::{Host, SecretRef, Unlock};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
@@ -73,6 +73,9 @@ fn complete(mut host: Host, desktop: &BTreeSet<String>) -> Host {
         if user.shell.is_empty() {
             user.shell = "/bin/bash".into();
         }
+    }
+    if let Some(encrypt) = host.disk.encrypt.as_mut().filter(|encrypt| encrypt.unlock.is_empty()) {
+        encrypt.unlock.push(Unlock::Passphrase);
     }
     for repository in host.sources.apt.values_mut() {
         if repository.components.is_empty() {

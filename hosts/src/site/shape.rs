@@ -1,6 +1,8 @@
 //! Shapes of strings: what a host name, a mode or a locale looks like. Each failure says in words
 //! what was expected.
 
+use crate::host::Unlock;
+
 /// What a string of the site must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -127,6 +129,12 @@ pub fn expected(shape: Shape) -> &'static str {
     }
 }
 
+/// The words that a shape consists of, where it does.
+pub fn words(shape: Shape) -> impl Iterator<Item = &'static str> + Clone {
+    let all: &[(&str, Unlock)] = if shape == Shape::Unlock { &Unlock::WORDS } else { &[] };
+    all.iter().map(|(word, _)| *word)
+}
+
 fn fits(shape: Shape, text: &str) -> bool {
     match shape {
         Shape::Any => !text.contains('\0'),
@@ -165,7 +173,7 @@ fn fits(shape: Shape, text: &str) -> bool {
         Shape::Ssid => (1..=32).contains(&text.len()) && line(text),
         Shape::SshKey => ssh_key(text),
         Shape::MimeType => text.split('/').count() == 2 && path_words(text, "-+._*"),
-        Shape::Unlock => matches!(text, "passphrase" | "tpm2+pin" | "tpm2"),
+        Shape::Unlock => words(shape).any(|word| word == text),
         Shape::Swap => swap(text),
         Shape::Recipient => recipient(text),
     }

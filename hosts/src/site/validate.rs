@@ -215,7 +215,9 @@ impl Check<'_> {
             }
             let bad = shape.and_then(|shape| shape::check(shape, bare).err());
             if let Some(message) = bad {
-                self.error(item.at, format!("`{path}`: {message}"), String::new());
+                let near = shape.and_then(|shape| suggest(bare, shape::words(shape)));
+                let remedy = near.map(|near| format!("did you mean \"{near}\"?")).unwrap_or_default();
+                self.error(item.at, format!("`{path}`: {message}"), remedy);
             }
         }
     }

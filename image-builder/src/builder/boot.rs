@@ -1,15 +1,31 @@
 //! What boots a host: its kernel, initrd and microcode, and the EFI programs before them.
 
 use super::BuildError;
-use crate::media::{Blob, EfiBlob, InitrdParts, Trees, compose_initrd, early_cpio, find_efi, find_kernel};
+use super::chain::holds_packages;
+use crate::media::{
+    Blob, EfiBlob, InitrdParts, MediaError, Trees, compose_initrd, compose_keymap, compose_unlock,
+    early_cpio, find_efi, find_kernel,
+};
 use landfall_debian::cache::{Cache, replace_file};
 use landfall_debian::hash;
 use landfall_debian::tools::Tools;
+use landfall_hosts::host::Host;
 use landfall_layers::BuiltLayer;
 use std::path::{Path, PathBuf};
 
 /// Grows when an initrd of the same parts comes out otherwise, so that an old one is not reused.
 const INITRD_RECIPE: u32 = 2;
+
+/// What packages configure where nobody answers, and the kernel has built in.
+const DEFAULT_KEYBOARD: &str = "us";
+
+type Compose = fn(&InitrdParts<'_>) -> Result<Vec<u8>, MediaError>;
+
+/// Name of the cpio that unlocks: for encrypted hosts alone.
+const UNLOCK: &str = "unlock";
+
+/// The initrds of a host in the order in which they are unpacked, a later one over an earlier.
+const INITRDS: [(&str, Compose); 2] = [("initrd", compose_initrd), (UNLOCK, compose_unlock)];
 
 /// The boot files of one host.
 pub struct BootFiles {
@@ -23,23 +39,42 @@ pub struct BootFiles {
     pub efi: Vec<EfiBlob>,
 }
 
-/// Finds and composes the boot files of a chain; `packages` are its layers that hold packages, base
-/// first: what a host's own layer says never makes another initrd.
-pub fn boot_files(
-    packages: &[BuiltLayer],
-    tools: &Tools,
-    cache: &Cache,
-    init: &Path,
-) -> Result<BootFiles, BuildError> {
+/// What every host's boot files are made from, beside its layers.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// Programs.
+    pub tools: &'a Tools,
+    /// Keeps what was composed.
+    pub cache: &'a Cache,
+    /// The static `landfall-init`.
+    pub init: &'a Path,
+}
+
+/// The boot files of a host with these layers, base first.
+pub fn of_host(host: &Host, layers: &[BuiltLayer], from: Sources<'_>) -> Result<BootFiles, BuildError> {
+    // What a host's own layer says never makes another initrd.
+    let packages: Vec<BuiltLayer> =
+        layers.iter().filter(|layer| holds_packages(layer.kind)).cloned().collect();
+    let encrypted = host.disk.encrypt.is_some();
+    let mut files = boot_files(&packages, from, encrypted)?;
+    if !matches!(host.locale.keyboard.as_str(), "" | DEFAULT_KEYBOARD) {
+        files.initrds.push(Blob::bytes("keymap", compose_keymap(&trees(layers))?));
+    }
+    Ok(files)
+}
+
+fn boot_files(packages: &[BuiltLayer], from: Sources<'_>, encrypted: bool) -> Result<BootFiles, BuildError> {
     let chain = trees(packages);
     let kernel = find_kernel(&chain)?;
     let mut initrds = Vec::new();
     if let Some(microcode) = early_cpio(&chain)? {
         initrds.push(Blob::bytes("microcode", microcode));
     }
-    let parts = Parts { packages, tools, init, release: &kernel.release };
-    initrds.push(Blob::file("initrd", &initrd(&parts, &chain, cache)?)?);
-    let programs = find_efi(&Trees::new(vec![tools.root.clone()]))?;
+    let parts = Parts { packages, from, release: &kernel.release };
+    for (name, compose) in INITRDS.iter().filter(|(name, _)| *name != UNLOCK || encrypted) {
+        initrds.push(Blob::file(name, &cached(&parts, &chain, (name, *compose))?)?);
+    }
+    let programs = find_efi(&Trees::new(vec![from.tools.root.clone()]))?;
     Ok(BootFiles {
         kernel: Blob::file("vmlinuz", &kernel.vmlinuz)?,
         initrds,
@@ -55,18 +90,18 @@ pub fn trees(layers: &[BuiltLayer]) -> Trees {
 
 struct Parts<'a> {
     packages: &'a [BuiltLayer],
-    tools: &'a Tools,
-    init: &'a Path,
+    from: Sources<'a>,
     release: &'a str,
 }
 
-/// The initrd, from the cache or composed and kept there.
-fn initrd(parts: &Parts<'_>, chain: &Trees, cache: &Cache) -> Result<PathBuf, BuildError> {
-    let init = std::fs::read(parts.init).map_err(BuildError::io("reading", parts.init))?;
+/// An initrd, from the cache or composed and kept there.
+fn cached(parts: &Parts<'_>, chain: &Trees, (name, compose): (&str, Compose)) -> Result<PathBuf, BuildError> {
+    let Sources { tools, cache, init } = parts.from;
+    let program = std::fs::read(init).map_err(BuildError::io("reading", init))?;
     let mut inputs = format!(
-        "initrd {INITRD_RECIPE}\ninit {}\ntools {}\nkernel {}\n",
-        hash::sha256(&init),
-        parts.tools.id,
+        "{name} {INITRD_RECIPE}\ninit {}\ntools {}\nkernel {}\n",
+        hash::sha256(&program),
+        tools.id,
         parts.release
     );
     for layer in parts.packages {
@@ -78,9 +113,8 @@ fn initrd(parts: &Parts<'_>, chain: &Trees, cache: &Cache) -> Result<PathBuf, Bu
         return Ok(file);
     }
     std::fs::create_dir_all(&folder).map_err(BuildError::io("making", &folder))?;
-    let tools = Trees::new(vec![parts.tools.root.clone()]);
-    let bytes =
-        compose_initrd(&InitrdParts { init: parts.init, chain, tools: &tools, release: parts.release })?;
+    let tools = Trees::new(vec![tools.root.clone()]);
+    let bytes = compose(&InitrdParts { init, chain, tools: &tools, release: parts.release })?;
     replace_file(&file, &bytes)?;
     Ok(file)
 }

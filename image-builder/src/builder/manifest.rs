@@ -4,7 +4,7 @@ use super::BuildError;
 use super::boot::BootFiles;
 use super::version::SiteVersion;
 use landfall_hosts::host::Host;
-use landfall_hosts::manifest::{FORMAT, InstallSpec, LayerRef, Manifest};
+use landfall_hosts::manifest::{EncryptSpec, FORMAT, InstallSpec, LayerRef, Manifest};
 use landfall_hosts::profiles::Variants;
 use landfall_layers::BuiltLayer;
 
@@ -23,6 +23,8 @@ pub struct Parts<'a> {
     pub layers: &'a [BuiltLayer],
     /// Kernel, initrds, EFI programs.
     pub boot: &'a BootFiles,
+    /// The admins' age recipients.
+    pub admins: &'a [String],
 }
 
 /// The manifest of one generation of a host.
@@ -43,6 +45,11 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
             disk: host.disk.match_rule.clone(),
             existing: host.disk.existing,
             on_error: host.install.on_error,
+            encrypt: host.disk.encrypt.as_ref().map(|encrypt| EncryptSpec {
+                unlock: encrypt.unlock.clone(),
+                passphrase: encrypt.passphrase.as_ref().map(|reference| reference.secret.clone()),
+                admins: parts.admins.to_vec(),
+            }),
         },
         kernel: parts.boot.kernel.reference.clone(),
         initrds: parts.boot.initrds.iter().map(|blob| blob.reference.clone()).collect(),

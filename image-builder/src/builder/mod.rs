@@ -91,13 +91,19 @@ impl Builder<'_> {
         let chain = chain::Chain { builder: self, session: &session, tools: &tools, host, epoch };
         let built = chain.build(&requests, &lock.lock)?;
         lock.take_ids(built.ledger)?;
-        let packages: Vec<BuiltLayer> =
-            built.layers.iter().filter(|layer| chain::holds_packages(layer.kind)).cloned().collect();
         let init = self.places.binaries.join("landfall-init");
-        let boot = boot::boot_files(&packages, &tools, session.cache(), &init)?;
         let layers = built.layers;
-        let parts =
-            manifest::Parts { site: &self.site_id, version: &version, epoch, layers: &layers, boot: &boot };
+        let from = boot::Sources { tools: &tools, cache: session.cache(), init: &init };
+        let boot = boot::of_host(host, &layers, from)?;
+        let admins: Vec<String> = self.site.admins().into_values().collect();
+        let parts = manifest::Parts {
+            site: &self.site_id,
+            version: &version,
+            epoch,
+            layers: &layers,
+            boot: &boot,
+            admins: &admins,
+        };
         let manifest = manifest::of_host(host, &parts);
         let manifest_bytes = manifest::to_bytes(&manifest)?;
         Ok(BuiltHost { layers, boot, manifest, manifest_bytes, set: host.variant.clone() })

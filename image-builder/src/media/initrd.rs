@@ -11,8 +11,11 @@ use super::error::{MediaError, Result};
 use super::modules::{self, ModuleSet};
 use super::trees::Trees;
 
+/// A program's name, and the package that has it.
+pub(super) type Program = (&'static str, &'static str);
+
 /// Programs that `/init` calls, and what for: checking and making ext4, and a rescue shell.
-const PROGRAMS: [(&str, &str); 3] =
+const PROGRAMS: [Program; 3] =
     [("e2fsck", "e2fsprogs"), ("mke2fs", "e2fsprogs"), ("busybox", "busybox-static")];
 /// Files that the programs read.
 const FILES: [(&str, &str); 1] = [("etc/mke2fs.conf", "e2fsprogs")];
@@ -39,40 +42,57 @@ pub struct InitrdParts<'a> {
 
 /// Composes the initrd: the same parts give the same bytes.
 pub fn compose_initrd(parts: &InitrdParts<'_>) -> Result<Vec<u8>> {
-    let cpio = compose_plain(parts)?;
-    compress(&cpio).map_err(MediaError::io("compressing the initrd"))
+    compress(&compose_plain(parts)?)
 }
 
 fn compose_plain(parts: &InitrdParts<'_>) -> Result<Vec<u8>> {
-    let modules = modules::select(parts.chain, parts.release)?;
+    let mut root = with_programs(parts, &[])?;
+    root.file("init", 0o755, read(parts.init)?);
+    add_modules(&mut root, &modules::select(parts.chain, parts.release, &[])?, parts.release)?;
+    root.cpio()
+}
+
+/// Every file of the initrd but its modules and our own program, with further programs.
+pub(super) fn with_programs(parts: &InitrdParts<'_>, further: &[Program]) -> Result<Root> {
     let mut root = Root::default();
     root.skeleton();
-    root.file("init", 0o755, read(parts.init)?);
-    add_programs(&mut root, parts.tools)?;
-    add_modules(&mut root, &modules, parts.release)?;
-    root.cpio().map_err(MediaError::io("composing the initrd"))
+    let programs: Vec<Program> = PROGRAMS.iter().chain(further).copied().collect();
+    add_programs(&mut root, parts.tools, &programs)?;
+    for (path, package) in FILES {
+        let host = parts.tools.find(path).ok_or_else(|| no_tool(path, package))?;
+        root.file(path, 0o644, read(&host)?);
+    }
+    // The kernel itself asks /sbin/modprobe for what a mount turns out to need.
+    for applet in ["usr/bin/sh", "usr/bin/mount", "usr/bin/dmesg", "usr/sbin/modprobe"] {
+        root.nodes.insert(applet.to_owned(), Node::Symlink("../sbin/busybox".to_owned()));
+    }
+    Ok(root)
 }
 
 /// zstd in one frame with a checksum, the one form that the kernel's own unpacker takes.
-fn compress(cpio: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
-    encoder.include_checksum(true)?;
-    encoder.include_contentsize(true)?;
-    encoder.set_pledged_src_size(Some(cpio.len() as u64))?;
-    encoder.write_all(cpio)?;
-    encoder.finish()
+pub(super) fn compress(cpio: &[u8]) -> Result<Vec<u8>> {
+    let frame = || {
+        let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+        encoder.include_checksum(true)?;
+        encoder.include_contentsize(true)?;
+        encoder.set_pledged_src_size(Some(cpio.len() as u64))?;
+        encoder.write_all(cpio)?;
+        encoder.finish()
+    };
+    frame().map_err(MediaError::io("compressing an initrd"))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(MediaError::file("reading", path))
 }
 
 /// The tree that becomes the cpio: path → node, so that order and parents follow from the paths.
 #[derive(Default)]
-struct Root {
+pub(super) struct Root {
     nodes: BTreeMap<String, Node>,
 }
 
+#[derive(PartialEq)]
 enum Node {
     Directory,
     File(u32, Vec<u8>),
@@ -100,7 +120,13 @@ impl Root {
         self.nodes.entry(path.to_owned()).or_insert(Node::Directory);
     }
 
-    fn file(&mut self, path: &str, mode: u32, bytes: Vec<u8>) {
+    /// Leaves out what `other` has, byte for byte.
+    pub(super) fn without(mut self, other: &Self) -> Self {
+        self.nodes.retain(|path, node| other.nodes.get(path) != Some(node));
+        self
+    }
+
+    pub(super) fn file(&mut self, path: &str, mode: u32, bytes: Vec<u8>) {
         self.parents(path);
         self.nodes.insert(path.to_owned(), Node::File(mode, bytes));
     }
@@ -113,25 +139,21 @@ impl Root {
         }
     }
 
-    fn cpio(&self) -> std::io::Result<Vec<u8>> {
+    pub(super) fn cpio(&self) -> Result<Vec<u8>> {
         let mut cpio = Cpio::new(Vec::new());
-        for (path, node) in &self.nodes {
-            match node {
-                Node::Directory => cpio.add(path, 0o755, Kind::Directory)?,
-                Node::File(mode, bytes) => cpio.add(path, *mode, Kind::File(bytes))?,
-                Node::Symlink(target) => cpio.add(path, 0o777, Kind::Symlink(target))?,
-                Node::Character(major, minor) => {
-                    cpio.add(path, 0o600, Kind::Character(*major, *minor))?;
-                }
-            }
-        }
-        cpio.finish(512)
+        let added = self.nodes.iter().try_for_each(|(path, node)| match node {
+            Node::Directory => cpio.add(path, 0o755, Kind::Directory),
+            Node::File(mode, bytes) => cpio.add(path, *mode, Kind::File(bytes)),
+            Node::Symlink(target) => cpio.add(path, 0o777, Kind::Symlink(target)),
+            Node::Character(major, minor) => cpio.add(path, 0o600, Kind::Character(*major, *minor)),
+        });
+        added.and_then(|()| cpio.finish(512)).map_err(MediaError::io("composing an initrd"))
     }
 }
 
-fn add_programs(root: &mut Root, tools: &Trees) -> Result<()> {
+fn add_programs(root: &mut Root, tools: &Trees, programs: &[Program]) -> Result<()> {
     let mut libraries = BTreeSet::new();
-    for (name, package) in PROGRAMS {
+    for (name, package) in programs {
         let host =
             tools.find_any(BIN.map(|dir| format!("{dir}/{name}"))).ok_or_else(|| no_tool(name, package))?;
         let bytes = read(&host)?;
@@ -142,18 +164,10 @@ fn add_programs(root: &mut Root, tools: &Trees) -> Result<()> {
         }
         root.file(&format!("usr/sbin/{name}"), 0o755, bytes);
     }
-    for (path, package) in FILES {
-        let host = tools.find(path).ok_or_else(|| no_tool(path, package))?;
-        root.file(path, 0o644, read(&host)?);
-    }
-    // The kernel itself asks /sbin/modprobe for what a mount turns out to need.
-    for applet in ["usr/bin/sh", "usr/bin/mount", "usr/bin/dmesg", "usr/sbin/modprobe"] {
-        root.nodes.insert(applet.to_owned(), Node::Symlink("../sbin/busybox".to_owned()));
-    }
     add_libraries(root, tools, libraries)
 }
 
-fn no_tool(name: &str, package: &str) -> MediaError {
+pub(super) fn no_tool(name: &str, package: &str) -> MediaError {
     MediaError::missing(
         format!("{name} in the tools root"),
         format!("its package {package} is not locked; run: landfall lock --update"),
@@ -169,7 +183,7 @@ fn add_loader(root: &mut Root, tools: &Trees, path: &str) -> Result<()> {
     Ok(())
 }
 
-fn add_libraries(root: &mut Root, tools: &Trees, wanted: BTreeSet<String>) -> Result<()> {
+pub(super) fn add_libraries(root: &mut Root, tools: &Trees, wanted: BTreeSet<String>) -> Result<()> {
     let mut open: Vec<String> = wanted.into_iter().collect();
     let mut seen = BTreeSet::new();
     while let Some(name) = open.pop() {
@@ -187,7 +201,7 @@ fn add_libraries(root: &mut Root, tools: &Trees, wanted: BTreeSet<String>) -> Re
     Ok(())
 }
 
-fn add_modules(root: &mut Root, modules: &ModuleSet, release: &str) -> Result<()> {
+pub(super) fn add_modules(root: &mut Root, modules: &ModuleSet, release: &str) -> Result<()> {
     let dir = format!("usr/lib/modules/{release}");
     for (path, host) in &modules.files {
         root.file(&format!("{dir}/{path}"), 0o644, modules::load(host)?);

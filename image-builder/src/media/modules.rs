@@ -103,8 +103,9 @@ pub struct ModuleSet {
     pub indices: BTreeMap<String, String>,
 }
 
-/// Selects the modules of the kernel `release` in `trees`.
-pub fn select(trees: &Trees, release: &str) -> Result<ModuleSet> {
+/// Selects the modules of the kernel `release` in `trees`: those of every initrd, and of `further`
+/// what the kernel has.
+pub fn select(trees: &Trees, release: &str, further: &[&str]) -> Result<ModuleSet> {
     let dir = format!("usr/lib/modules/{release}");
     let read = |name: &str| -> Result<String> {
         let path = trees.find(format!("{dir}/{name}")).ok_or_else(|| {
@@ -119,7 +120,7 @@ pub fn select(trees: &Trees, release: &str) -> Result<ModuleSet> {
     let index = Index::parse(&read("modules.dep")?, &softdep, &alias);
     let builtin_text = read("modules.builtin")?;
     let builtin: BTreeSet<String> = builtin_text.lines().map(module_name).collect();
-    let chosen = index.close(&builtin)?;
+    let chosen = index.close(&builtin, further)?;
 
     let mut set = ModuleSet::default();
     for path in chosen.values() {
@@ -229,7 +230,7 @@ impl Index {
     }
 
     /// The wanted modules and all that they need: name → path.
-    fn close(&self, builtin: &BTreeSet<String>) -> Result<BTreeMap<String, String>> {
+    fn close(&self, builtin: &BTreeSet<String>, further: &[&str]) -> Result<BTreeMap<String, String>> {
         let missing =
             REQUIRED.iter().find(|name| !self.deps.contains_key(**name) && !builtin.contains(**name));
         if let Some(name) = missing {
@@ -239,7 +240,8 @@ impl Index {
             ));
         }
         let mut chosen = BTreeMap::new();
-        let mut open: Vec<String> = REQUIRED.iter().chain(WANTED).map(|name| (*name).to_owned()).collect();
+        let mut open: Vec<String> =
+            REQUIRED.iter().chain(WANTED).chain(further).map(|name| (*name).to_owned()).collect();
         while let Some(name) = open.pop() {
             let Some((path, needs)) = self.deps.get(&name) else {
                 // An alias leads to modules, which lead no further as aliases.
@@ -289,7 +291,7 @@ mod tests {
             "alias crypto-crc32c libcrc32c\nalias pci:* wifi\nalias gone gone\nalias\n",
         );
         let builtin: BTreeSet<String> = REQUIRED.iter().map(|name| (*name).to_owned()).collect();
-        let chosen = index.close(&builtin).unwrap();
+        let chosen = index.close(&builtin, &[]).unwrap();
         let names: Vec<&str> = chosen.keys().map(String::as_str).collect();
         assert_eq!(names, ["crc16", "ext4", "jbd2", "libcrc32c", "usb_storage"]);
         let text = index.dep_of(&chosen);
@@ -298,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_erofs_is_refused() {
-        let error = Index::parse(DEP, "", "").close(&BTreeSet::new()).unwrap_err();
+        let error = Index::parse(DEP, "", "").close(&BTreeSet::new(), &[]).unwrap_err();
         assert!(error.to_string().contains("kernel module erofs"), "{error}");
     }
 }
