@@ -31,6 +31,8 @@ pub struct Status {
     pub generation: Option<u64>,
     /// The boot entry.
     pub entry: Option<String>,
+    /// The disk is encrypted.
+    pub encrypted: bool,
     /// When it was installed, in seconds since 1970.
     pub installed_at: Option<u64>,
     /// True when every step is done and the boot is healthy.
@@ -72,6 +74,7 @@ fn gather(roots: &Roots, commands: &dyn Commands) -> Result<Status> {
         hostname: machine.hostname,
         site: machine.site,
         generation: info.as_ref().and_then(|info| info.generation),
+        encrypted: info.as_ref().is_some_and(|info| info.encrypted),
         entry: info.and_then(|info| info.entry),
         installed_at: seed.map(|seed| seed.installed_at),
         ready: !record.steps.is_empty()
@@ -101,6 +104,8 @@ fn text(status: &Status) -> String {
     let mut out = String::new();
     let generation = status.generation.map_or("an unknown generation".into(), |n| format!("generation {n}"));
     let _ = writeln!(out, "{} ({}), {generation}", status.hostname, status.host);
+    let disk = if status.encrypted { "encrypted" } else { "not encrypted" };
+    let _ = writeln!(out, "  {:<12} {disk}", "disk");
     for step in &status.steps {
         let _ = writeln!(out, "  {:<12} {:<8} {}", step.name, step.state.word(), step.detail);
     }
@@ -145,6 +150,10 @@ mod tests {
         let commands = FakeCommands::default().answer("systemctl", 0, "x.service a b c\n");
         let text = show(&roots, &commands, false).unwrap();
         assert!(text.contains("waiting for an auth key") && text.contains("x.service"));
+        assert!(text.contains("not encrypted"));
+        fs::create_dir_all(roots.path(paths::machine::BOOT_INFO).parent().unwrap()).unwrap();
+        fs::write(roots.path(paths::machine::BOOT_INFO), "format = 1\nencrypted = true\n").unwrap();
+        assert!(!show(&roots, &commands, false).unwrap().contains("not encrypted"));
         let json: serde_json::Value = serde_json::from_str(&show(&roots, &commands, true).unwrap()).unwrap();
         assert_eq!(json["schema"], 1);
         assert_eq!(json["ready"], false);

@@ -122,6 +122,8 @@ pub struct BootInfo {
     pub disk: Option<String>,
     /// The boot loader's id of the entry, `landfall-1.conf`.
     pub entry: Option<String>,
+    /// The data partition was unlocked at boot.
+    pub encrypted: bool,
     /// `LoaderBootCountPath` before anything could bless it; none where the entry is not counted.
     pub boot_count_path: Option<String>,
 }
@@ -142,7 +144,12 @@ pub fn from_host(
         epoch,
         keep: host.state.keep.clone(),
         users: host.users.iter().map(|(name, user)| (name.clone(), user_of(user))).collect(),
-        secrets: host.secrets.iter().map(|(name, secret)| (name.clone(), secret_of(secret))).collect(),
+        secrets: host
+            .secrets
+            .iter()
+            .filter(|(name, secret)| !is_for_the_installer(host, name, secret))
+            .map(|(name, secret)| (name.clone(), secret_of(secret)))
+            .collect(),
         templates: host.files.iter().filter_map(template_of).collect(),
         wifi: host.network.wifi.iter().map(|(name, wifi)| (name.clone(), wifi_of(wifi))).collect(),
         network_manager: host.network.manager.clone(),
@@ -150,6 +157,14 @@ pub fn from_host(
         homes: crate::homes::settings(host, homes),
         health: host.health.clone(),
     }
+}
+
+/// A secret that nothing but the disk's passphrase is taken from: the running machine has no use
+/// for it.
+fn is_for_the_installer(host: &crate::host::Host, name: &str, secret: &crate::host::Secret) -> bool {
+    let references = crate::site::finish::secret_references(host);
+    let of_disk = |place: &Vec<String>| place.first().is_some_and(|part| part == "disk");
+    !secret.expose && references.get(name).is_some_and(|places| places.iter().all(of_disk))
 }
 
 fn user_of(user: &crate::host::User) -> MachineUser {
@@ -193,6 +208,27 @@ fn wifi_of(wifi: &crate::host::Wifi) -> MachineWifi {
 mod tests {
     use super::*;
     use crate::host::{File, Host, Secret, SecretRef, User};
+
+    #[test]
+    fn the_disks_passphrase_stays_with_the_installer() {
+        let mut host = Host::default();
+        let encrypt = |secret: &str| crate::host::Encrypt {
+            passphrase: Some(SecretRef { secret: secret.into() }),
+            ..crate::host::Encrypt::default()
+        };
+        host.disk.encrypt = Some(encrypt("disk"));
+        host.secrets.insert("disk".into(), Secret::default());
+        let has = |host: &Host| from_host(host, "s", 0, &BTreeMap::new()).secrets.contains_key("disk");
+        assert!(!has(&host));
+        host.users.insert(
+            "sam".into(),
+            User { password: Some(SecretRef { secret: "disk".into() }), ..User::default() },
+        );
+        assert!(has(&host));
+        host.users.clear();
+        host.secrets.insert("disk".into(), Secret { expose: true, ..Secret::default() });
+        assert!(has(&host));
+    }
 
     #[test]
     fn a_machine_holds_names_of_secrets_and_their_defaults() {

@@ -77,4 +77,8 @@ pub struct InstallReport {
     pub phases: Vec<Phase>,
     /// The journal: plain lines.
     pub log: Vec<String>,
+    /// The recovery key of an encrypted disk, as armored age for the admins: only from an install
+    /// that nobody watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_key: Option<String>,
 }

@@ -9,6 +9,8 @@ pub mod context;
 pub mod ending;
 pub mod error;
 pub mod install;
+pub mod keyboard;
+pub mod luks;
 pub mod modules;
 pub mod mounts;
 pub mod nvram;

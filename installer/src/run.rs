@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::modules::{Loader, hotplug::Hotplug};
 use crate::roots::Roots;
 use crate::watchdog::Watchdog;
-use crate::{ending, install, mounts, stage1};
+use crate::{ending, install, keyboard, mounts, stage1};
 
 /// What a mount will ask the kernel for: it cannot ask for modules itself, having no modprobe.
 const PRELOAD: [&str; 8] =
@@ -28,6 +28,7 @@ pub fn pid1() {
         consoles.say(format!("Landfall: {}", error.chain()));
     }
     let context = start(roots, consoles, &text);
+    keyboard::load(&context);
     let watchdog = Watchdog::arm(&context.roots);
     let mode = context.cmdline.mode();
     context.consoles.sentinel("STAGE1", &[("mode", mode.word())]);

@@ -2,6 +2,7 @@
 
 use super::content::{self, Content};
 use super::effects::{self, Decided};
+use super::encrypt;
 use super::hosts::Chosen;
 use super::medium::{self, Medium, Released};
 use super::plan::Seen;
@@ -103,10 +104,10 @@ impl<'a> Attempt<'a> {
             }
             (mark, _) => (medium, mark),
         };
-        let Settled { chosen, plan, identity, esp: (esp_mount, medium_esp), .. } =
+        let Settled { chosen, plan, identity, keys, esp: (esp_mount, medium_esp), .. } =
             self.settle(&medium, mark.as_ref())?;
         let seed = self.seed(&chosen)?;
-        let decided = Decided { chosen: &chosen, plan: &plan, id, identity, seed, medium_esp };
+        let decided = Decided { chosen: &chosen, plan: &plan, id, identity, keys, seed, medium_esp };
         self.install((medium, esp_mount), &decided, mark.as_ref())
     }
 
@@ -177,7 +178,8 @@ impl<'a> Attempt<'a> {
         let context = self.context;
         let failed = |(step, error): effects::StepError| Stop::Failed { step, error };
         let written = effects::write(context, &medium, decided, &mut self.timed).map_err(failed)?;
-        let report = self.report(Outcome::Done);
+        let mut report = self.report(Outcome::Done);
+        report.recovery_key = self.sealed_key(decided)?;
         let text =
             report::json(&report).map_err(|error| Stop::Failed { step: "writing the report", error })?;
         written.finish(context, decided.id, &text).map_err(failed)?;
@@ -201,6 +203,15 @@ impl<'a> Attempt<'a> {
             host: decided.chosen.manifest.host.clone(),
             seconds: self.begun.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Where nobody could write it down, the recovery key travels in the report, to the admins.
+    fn sealed_key(&self, decided: &Decided<'_>) -> Result<Option<String>, Stop> {
+        let spec = decided.chosen.manifest.install.encrypt.as_ref();
+        let (Some(keys), Some(spec), true) = (&decided.keys, spec, self.context.cmdline.unattended()) else {
+            return Ok(None);
+        };
+        Ok(Some(encrypt::sealed(&keys.recovery, &spec.admins)?))
     }
 
     /// What the host says about errors; asked for a prompt until a host is known.
@@ -258,6 +269,7 @@ impl<'a> Attempt<'a> {
             plan: self.plan.clone(),
             phases: self.timed.0.clone(),
             log: self.context.consoles.lines(),
+            recovery_key: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! has the dialogue from then on; the others go on showing what is said.
 
 use super::prompt;
-use crate::console::{Console, Consoles};
+use crate::console::{Console, Consoles, Kind};
 use crate::context::Context;
 use crate::ending;
 use age::secrecy::{ExposeSecret, SecretString};
@@ -79,7 +79,7 @@ impl<'a> Dialogue<'a> {
         loop {
             let console = self.console();
             self.consoles().sentinel("PROMPT", &[("step", step)]);
-            if let Some(secret) = prompt::secret_on(console, question) {
+            if let Some(secret) = prompt::secret_on(std::slice::from_ref(console), question) {
                 return secret;
             }
             self.lost(console);
@@ -107,6 +107,21 @@ impl<'a> Dialogue<'a> {
                 return Reply::Given(first);
             }
             self.print("The two are not the same. Once more:");
+        }
+    }
+
+    /// Lines on the console that has the dialogue, in the form that suits it, and nowhere else: not
+    /// in the log either.
+    pub fn show(&mut self, page: &dyn Fn(Kind) -> Vec<String>) {
+        let console = self.console();
+        page(console.kind).iter().for_each(|line| console.print(line));
+    }
+
+    /// Empties the screen, and what can be scrolled back to (console_codes(4)).
+    pub fn clear(&mut self) {
+        let console = self.console();
+        if console.kind == Kind::Screen {
+            console.print("\x1b[H\x1b[2J\x1b[3J");
         }
     }
 

@@ -3,6 +3,7 @@
 //! write says "done".
 
 use super::attempt::Timed;
+use super::encrypt::Keys;
 use super::hash::From;
 use super::hosts::Chosen;
 use super::identity::Identity;
@@ -11,9 +12,10 @@ use super::plan::Plan;
 use super::progress::Bar;
 use super::target::Target;
 use super::verify::Wanted;
-use super::{copy, esp, state, target, verify};
+use super::{copy, encrypt, esp, state, target, verify};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::luks::Opened;
 use crate::mounts::Mount;
 use crate::stage1::set_aside;
 use landfall_disk::InstallId;
@@ -35,6 +37,8 @@ pub struct Decided<'a> {
     pub id: InstallId,
     /// The host's identity.
     pub identity: Option<Identity>,
+    /// The keys of the data partition, where it is to be encrypted.
+    pub keys: Option<Keys>,
     /// What is handed to first boot.
     pub seed: Seed,
     /// Where the medium's ESP is mounted.
@@ -45,7 +49,9 @@ pub struct Decided<'a> {
 pub struct Written {
     /// The disk.
     pub target: Target,
+    // In this order: what is mounted goes before the volume that it is on.
     mount: Mount,
+    opened: Option<Opened>,
     folder: PathBuf,
 }
 
@@ -68,7 +74,12 @@ pub fn write(
     consoles.say(format!("Writing to {}.", decided.plan.disk.line()));
     let target = timed.run("partition", 0, || target::partition(context, decided.plan, decided.id));
     let target = step("partitioning", target)?;
-    let (mount, folder) = step("formatting", timed.run("format", 0, || target.format(context)))?;
+    let keys = decided.keys.as_ref();
+    let encrypt = |keys| timed.run("encrypt", 0, || encrypt::format(context, &target.data.path, keys));
+    let opened = step("encrypting", keys.map(encrypt).transpose())?;
+    let device = opened.as_ref().map_or_else(|| target.data.path.clone(), Opened::path);
+    let formatted = timed.run("format", 0, || target.format(context, &device));
+    let (mount, folder) = step("formatting", formatted)?;
     step("formatting", state::folders(&folder))?;
     layers(context, medium, decided, &folder, timed)?;
     let from = &decided.medium_esp;
@@ -76,7 +87,7 @@ pub fn write(
     step("writing the EFI system partition", written)?;
     let left = timed.run("seed", 0, || leave(&folder, decided));
     step("handing over", left)?;
-    Ok(Written { target, mount, folder })
+    Ok(Written { target, mount, opened, folder })
 }
 
 fn leave(folder: &Path, decided: &Decided<'_>) -> Result<()> {
@@ -127,6 +138,7 @@ impl Written {
         let path = self.folder.join(data::STATE).join(landfall_hosts::paths::state::INSTALL_REPORT);
         step("writing the report", crate::tree::write(&path, report.as_bytes(), 0o600))?;
         step("unmounting the target", self.mount.close())?;
+        step("closing the encrypted volume", self.opened.map_or(Ok(()), Opened::close))?;
         esp::announce(context, &self.target);
         step("finishing", self.target.finish(id))
     }

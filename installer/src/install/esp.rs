@@ -66,6 +66,9 @@ fn entry(target: &Target, manifest: &Manifest, number: u64) -> BootEntry {
         target.guids.data,
         manifest.cmdline
     );
+    if manifest.install.encrypt.is_some() {
+        options.push_str(&format!(" {}=1", cmdline::ENCRYPTED));
+    }
     if !manifest.cmdline.split_whitespace().any(|word| word.starts_with("panic=")) {
         options.push(' ');
         options.push_str(PANIC);

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Command;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Longest line that is taken.
 const MAX_LINE_BYTES: usize = 4096;
@@ -78,13 +79,17 @@ pub fn line(context: &Context, question: &str) -> Option<String> {
     read_line(context.consoles.list()).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// One line that is not shown while it is typed; none where the console is gone.
-pub fn secret_on(console: &Console, question: &str) -> Option<SecretString> {
-    console.print(question);
-    echo(console, false);
-    let bytes = read_line(std::slice::from_ref(console));
-    echo(console, true);
-    let text = String::from_utf8(bytes?).ok()?;
+/// One line that is not shown while it is typed, from whichever of the consoles answers; none where
+/// all of them are gone.
+pub fn secret_on(consoles: &[Console], question: &str) -> Option<SecretString> {
+    consoles.iter().for_each(|console| {
+        console.print(question);
+        echo(console, false);
+    });
+    let bytes = read_line(consoles).map(Zeroizing::new);
+    consoles.iter().for_each(|console| echo(console, true));
+    let text = String::from_utf8_lossy(&bytes?).into_owned();
+    let text = Zeroizing::new(text);
     Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 

@@ -73,6 +73,7 @@ mod tests {
             plan: None,
             phases: vec![],
             log: vec![],
+            recovery_key: None,
         };
         assert_eq!(put(top.path(), &report).unwrap(), "reports/vm-0011-1.json");
         assert_eq!(put(top.path(), &report).unwrap(), "reports/vm-0011-2.json");

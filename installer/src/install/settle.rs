@@ -4,6 +4,7 @@
 
 use super::attempt::{Attempt, seen};
 use super::dialogue::{Dialogue, Reply};
+use super::encrypt::{self, Keys};
 use super::hash::From;
 use super::hosts::{self, Chosen};
 use super::identity::{self, Identity};
@@ -31,6 +32,8 @@ pub struct Settled {
     pub plan: Plan,
     /// The host's identity, where the medium has one.
     pub identity: Option<Identity>,
+    /// The keys of the target's data partition, where it is to be encrypted.
+    pub keys: Option<Keys>,
     /// The medium's ESP, mounted, and where.
     pub esp: (Mount, PathBuf),
 }
@@ -46,6 +49,7 @@ struct Draft {
     esp: Option<(Mount, PathBuf)>,
     plan: Option<Plan>,
     identity: Option<Identity>,
+    keys: Option<Keys>,
 }
 
 /// What the steps stand on.
@@ -74,6 +78,7 @@ impl Attempt<'_> {
                 Step::Medium => self.verify(&ground, &mut draft),
                 Step::Disk => self.disk(&ground, &mut draft, &mut dialogue),
                 Step::Identity => identity_of(&ground, &mut draft, &mut dialogue),
+                Step::Keys => self.keys(&ground, &mut draft, &mut dialogue),
                 Step::Confirm => self.confirm(&draft, &mut dialogue),
             }?;
             next = way.went(went);
@@ -81,10 +86,11 @@ impl Attempt<'_> {
         if next == Next::Leave {
             return Err(left(self.host.as_deref()).into());
         }
-        let Draft { chosen: Some(chosen), plan: Some(plan), identity, esp: Some(esp), .. } = draft else {
+        let Draft { chosen: Some(chosen), plan: Some(plan), identity, keys, esp: Some(esp), .. } = draft
+        else {
             return Err(early("settling"));
         };
-        Ok(Settled { chosen, plan, identity, esp })
+        Ok(Settled { chosen, plan, identity, keys, esp })
     }
 
     fn host(
@@ -232,6 +238,20 @@ impl Attempt<'_> {
         self.target = Some(plan.disk.path.to_string_lossy().into_owned());
         firmware(&self.machine.firmware)?;
         draft.plan = Some(plan);
+        Ok(went)
+    }
+
+    fn keys(
+        &self,
+        ground: &Ground<'_>,
+        draft: &mut Draft,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<Went, Stop> {
+        let chosen = draft.chosen.as_ref().ok_or_else(|| early("choosing the disk's keys"))?;
+        let identity = draft.identity.as_ref();
+        let ask = encrypt::Ask { context: self.context, chosen, medium: &ground.medium.folder, identity };
+        let (keys, went) = ask.keys(dialogue)?;
+        draft.keys = keys;
         Ok(went)
     }
 

@@ -1,5 +1,6 @@
 //! What a person reads before the point of no return, and the words that confirm it.
 
+use super::encrypt;
 use super::plan::Plan;
 use crate::bytes::human;
 use crate::probe::{Disk, Machine};
@@ -14,7 +15,7 @@ pub fn text(manifest: &Manifest, plan: &Plan, machine: &Machine) -> String {
         ("Profile", if profiles.is_empty() { "none".into() } else { profiles }),
         ("Disk", plan.disk.line()),
         ("To be lost", plan.content.words()),
-        ("Encryption", "none".into()),
+        ("Encryption", encrypt::words(manifest.install.encrypt.as_ref())),
         ("Firmware", firmware(machine)),
         ("To be copied", human(plan.layer_bytes)),
     ];

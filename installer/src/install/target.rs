@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use rustix::mount::MountFlags;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Nodes of new partitions come with their uevents.
@@ -83,7 +83,7 @@ fn still_planned(context: &Context, plan: &Plan, file: &File) -> Result<()> {
 }
 
 /// `O_EXCL` on a device fails while anything has it mounted or in an array (open(2)).
-fn exclusively(path: &std::path::Path) -> Result<File> {
+fn exclusively(path: &Path) -> Result<File> {
     let flags = i32::try_from(OFlags::EXCL.bits()).unwrap_or(0);
     OpenOptions::new()
         .read(true)
@@ -94,9 +94,9 @@ fn exclusively(path: &std::path::Path) -> Result<File> {
 }
 
 impl Target {
-    /// Makes the data partition's file system and mounts it.
-    pub fn format(&self, context: &Context) -> Result<(Mount, PathBuf)> {
-        let device = self.data.path.to_string_lossy();
+    /// Makes the file system of the data partition, or of the volume on it, and mounts it.
+    pub fn format(&self, context: &Context, on: &Path) -> Result<(Mount, PathBuf)> {
+        let device = on.to_string_lossy();
         let uuid = landfall_disk::guid::random(super::random()?).to_string();
         // `lazy_*`: the kernel zeroes inode tables and journal in the background, once it runs.
         tools::must(
@@ -122,7 +122,7 @@ impl Target {
         let folder = context.roots.run.join("landfall/target");
         // Zeroing in the background would compete with the copy.
         let kind = Kind { name: "ext4", flags: MountFlags::NOATIME, options: "noinit_itable" };
-        Ok((Mount::new(&self.data.path, &folder, kind)?, folder))
+        Ok((Mount::new(on, &folder, kind)?, folder))
     }
 
     /// Opens the ESP's partition for the writer of FAT.

@@ -14,13 +14,15 @@ pub enum Step {
     Disk,
     /// The passphrase of the host's identity.
     Identity,
+    /// The keys of a disk that is to be encrypted.
+    Keys,
     /// The summary, and a typed confirmation.
     Confirm,
 }
 
 /// The order. A person can go back from any question to the one before, up to the last.
 pub const ORDER: &[Step] =
-    &[Step::Host, Step::Profile, Step::Medium, Step::Disk, Step::Identity, Step::Confirm];
+    &[Step::Host, Step::Profile, Step::Medium, Step::Disk, Step::Identity, Step::Keys, Step::Confirm];
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +109,9 @@ mod tests {
         assert_eq!(taken, [Step::Host, Step::Profile, Step::Medium, Step::Disk, Step::Identity]);
         assert_eq!(next, Next::Take(Step::Host));
         // What came after is taken anew.
-        let (taken, next) =
-            walk(&[Answered, Silent, Silent, Silent, Back, Answered, Silent, Silent, Answered, Silent, Back]);
+        let (taken, next) = walk(&[
+            Answered, Silent, Silent, Silent, Back, Answered, Silent, Silent, Answered, Silent, Silent, Back,
+        ]);
         assert_eq!(taken[5..], ORDER[..]);
         assert_eq!(next, Next::Take(Step::Disk));
     }

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::{nvram, tree};
 use landfall_hosts::machine::BootInfo;
-use landfall_hosts::paths::machine;
+use landfall_hosts::paths::{cmdline, machine};
 
 /// Writes `boot.toml`. The boot counter's path is read here, before anything can bless the entry:
 /// afterwards the evidence that all tries had failed is gone.
@@ -18,6 +18,7 @@ pub fn write(context: &Context, found: &Found, generation: u64, esp: Option<Stri
         data: Some(found.data_guid.clone()),
         esp,
         disk: Some(found.disk.path.to_string_lossy().into_owned()),
+        encrypted: context.cmdline.flag(cmdline::ENCRYPTED),
         entry: loader("LoaderEntrySelected"),
         boot_count_path: loader("LoaderBootCountPath"),
     };

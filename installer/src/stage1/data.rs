@@ -37,7 +37,7 @@ pub fn find(context: &Context) -> Result<Found> {
     let wanted = context.cmdline.data().ok_or_else(|| {
         Error::Words(format!("the command line names no {}; choose another boot entry", cmdline::DATA))
     })?;
-    let look = || disks::list(&context.roots).into_iter().find_map(|disk| on_disk(disk, &wanted));
+    let look = || look(context, &wanted);
     if let Some(found) = context.hotplug.wait_for(PATIENCE, look) {
         return Ok(found);
     }
@@ -50,6 +50,15 @@ pub fn find(context: &Context) -> Result<Found> {
             seen(context)
         ))
     })
+}
+
+/// The same without waiting.
+pub fn now(context: &Context) -> Option<Found> {
+    look(context, &context.cmdline.data()?)
+}
+
+fn look(context: &Context, wanted: &str) -> Option<Found> {
+    disks::list(&context.roots).into_iter().find_map(|disk| on_disk(disk, wanted))
 }
 
 fn seen(context: &Context) -> String {
@@ -66,8 +75,7 @@ fn on_disk(disk: Disk, wanted: &str) -> Option<Found> {
 }
 
 /// Checks and mounts it at its place for the machine's whole run.
-pub fn mount(context: &Context, found: &Found) -> Result<PathBuf> {
-    let device = &found.partition.path;
+pub fn mount(context: &Context, device: &Path) -> Result<PathBuf> {
     let ended = tools::run("e2fsck", &["-p", &device.to_string_lossy()])?;
     // e2fsck(8): 0 clean, 1 corrected, 2 corrected and would restart if it were mounted.
     match ended.code {

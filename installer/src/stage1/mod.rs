@@ -11,6 +11,7 @@ mod reserve;
 mod switch;
 mod trial;
 mod units;
+mod unlock;
 mod upper;
 mod var;
 
@@ -39,7 +40,8 @@ pub fn run_boot(context: &Context, watchdog: Option<Watchdog>) {
 fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::Infallible> {
     let roots = &context.roots;
     let found = data::find(context)?;
-    let folder = data::mount(context, &found)?;
+    let device = unlock::device(context, &found)?;
+    let folder = data::mount(context, &device)?;
     let number = context.cmdline.generation().ok_or_else(|| {
         Error::Words("the command line names no landfall.generation; choose another boot entry".into())
     })?;

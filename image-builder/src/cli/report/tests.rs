@@ -22,6 +22,7 @@ fn report() -> InstallReport {
         plan: Some(PlanSaid { disk: "/dev/vda (S1)".into(), lost: "Windows".into(), copy_bytes: 1 << 20 }),
         phases: vec![Phase { name: "verify".into(), seconds: 2.0, bytes: 4 << 20 }],
         log: vec!["Host: vm".into()],
+        recovery_key: None,
     }
 }
 

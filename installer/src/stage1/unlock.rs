@@ -1,0 +1,138 @@
+//! Opening the encrypted data partition: asked for on every console, as often as it takes.
+
+use super::data::Found;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::install::prompt;
+use crate::luks::{self, Opened, RecoveryKey, Volume};
+use age::secrecy::{ExposeSecret, SecretString};
+use landfall_hosts::paths::cmdline;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Slips that cost no pause.
+const FREE_SLIPS: u32 = 3;
+/// The longest pause between two attempts.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The device that holds the file system: the partition itself, or what unlocking it gives.
+///
+/// The command line says which, not the disk: a plain partition that someone put in the place of
+/// the encrypted one would else be started unasked.
+pub fn device(context: &Context, found: &Found) -> Result<PathBuf> {
+    let Some(volume) = volume(context, found)? else {
+        return Ok(found.partition.path.clone());
+    };
+    let opened = ask(context, found, &volume)?;
+    context.consoles.sentinel("UNLOCK done", &[]);
+    Ok(opened.keep())
+}
+
+/// The volume on the data partition; none where the machine is not encrypted.
+pub fn volume(context: &Context, found: &Found) -> Result<Option<Volume>> {
+    if !context.cmdline.flag(cmdline::ENCRYPTED) {
+        return Ok(None);
+    }
+    luks::prepare(context);
+    let volume = Volume::on(&found.partition.path);
+    if volume.is_there()? {
+        return Ok(Some(volume));
+    }
+    Err(Error::Words(format!(
+        "{} of {} is not encrypted, and this boot entry is for an encrypted disk: it was replaced or \
+         damaged. Restore a backup of its LUKS header from the medium's shell, or install again",
+        found.partition.path.display(),
+        found.disk.line()
+    )))
+}
+
+/// There is no last try: whoever wants to guess can take the disk elsewhere, and whoever mistypes
+/// must not have to restart.
+fn ask(context: &Context, found: &Found, volume: &Volume) -> Result<Opened> {
+    let consoles = &context.consoles;
+    let mut slips = 0;
+    loop {
+        let name = found.disk.name.as_str();
+        consoles.sentinel("UNLOCK ask", &[("disk", name), ("slips", &slips.to_string())]);
+        let question = format!("Passphrase or recovery key of {}:", found.disk.line());
+        let typed = prompt::secret_on(consoles.list(), &question).ok_or_else(no_console)?;
+        if typed.expose_secret().is_empty() {
+            continue;
+        }
+        consoles.print("Opening the disk …");
+        if let Some(opened) = first(&typed, |key| volume.open(key))? {
+            return Ok(opened);
+        }
+        slips += 1;
+        consoles.sentinel("UNLOCK wrong", &[("slips", &slips.to_string())]);
+        consoles.print("That does not open it.");
+        std::thread::sleep(pause(slips));
+    }
+}
+
+/// Asks once for a key, to prove that whoever is here may see what is on the disk.
+pub fn is_owner(context: &Context, volume: &Volume) -> Result<bool> {
+    let question = "Passphrase or recovery key of this disk, for a shell:";
+    let typed = prompt::secret_on(context.consoles.list(), question).ok_or_else(no_console)?;
+    let knows = |key: &SecretString| Ok(volume.knows(key)?.then_some(()));
+    Ok(first(&typed, knows)?.is_some())
+}
+
+fn no_console() -> Error {
+    Error::Words("the disk is encrypted, and there is no console to ask for its passphrase on".into())
+}
+
+/// What was typed, as it is and as a recovery key in its own form.
+fn first<T>(
+    typed: &SecretString,
+    mut try_key: impl FnMut(&SecretString) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    // The recovery key first: its slot takes no time.
+    if let Some(recovery) = RecoveryKey::typed(typed.expose_secret())
+        && let Some(opened) = try_key(recovery.secret())?
+    {
+        return Ok(Some(opened));
+    }
+    try_key(typed)
+}
+
+fn pause(slips: u32) -> Duration {
+    match slips.checked_sub(FREE_SLIPS) {
+        None => Duration::ZERO,
+        Some(more) => Duration::from_secs(1u64 << more.min(6)).min(LONGEST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let seconds: Vec<u64> = (1..=12).map(|slips| pause(slips).as_secs()).collect();
+        assert_eq!(seconds, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
+        assert_eq!(pause(u32::MAX), LONGEST);
+    }
+
+    #[test]
+    fn a_typed_recovery_key_is_tried_in_its_own_form_and_then_as_it_is() {
+        let key = RecoveryKey::random().unwrap();
+        let text = key.secret().expose_secret();
+        let typed = SecretString::from(text.replace('-', " ").to_uppercase());
+        let mut tried = Vec::new();
+        let none = first(&typed, |key| {
+            tried.push(key.expose_secret().to_owned());
+            Ok(None::<()>)
+        });
+        assert!(none.unwrap().is_none());
+        assert_eq!(tried, [text.to_owned(), typed.expose_secret().to_owned()]);
+        let mut tries = 0;
+        let word = SecretString::from("a word".to_owned());
+        first(&word, |_| {
+            tries += 1;
+            Ok(Some(()))
+        })
+        .unwrap();
+        assert_eq!(tries, 1);
+    }
+}
