@@ -1,0 +1,227 @@
+//! An encrypted machine, told once: installed with nobody watching, unlocked by emulated keys on a German keyboard, and
+//! again by its recovery key.
+
+use landfall_qemu_tests::fixture::Fixture;
+use landfall_qemu_tests::guest::Guest;
+use landfall_qemu_tests::process::run_with_input;
+use landfall_qemu_tests::rehearsal::Machine;
+use landfall_qemu_tests::site::{HOST, Site};
+use landfall_qemu_tests::{Error, image, probe};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// What the secret holds; on a US keyboard map the same keys give `yzklus/pa-`.
+const PASSPHRASE: &str = "zyklus-paß";
+/// The keys that type it on a German keyboard, by their names on a US one (QEMU's QKeyCode).
+const KEYS: [&str; 11] = ["y", "z", "k", "l", "u", "s", "slash", "p", "a", "minus", "ret"];
+/// How a LUKS2 header begins, and where its JSON does (LUKS2 on-disk format, 2.1 and 3).
+const MAGIC: &[u8] = b"LUKS\xba\xbe\x00\x02";
+const JSON_OFFSET: u64 = 4096;
+/// Stands in every manifest, so that a plain data partition holds it.
+const PLAIN: &[u8] = b"kernel_release = ";
+
+/// What was seen.
+struct Story {
+    header: Vec<u8>,
+    json: serde_json::Value,
+    holds_plain_text: bool,
+    report: String,
+    recovery: String,
+    install_console: String,
+    said: BTreeMap<String, String>,
+    wrong: String,
+    by_recovery_key: String,
+}
+
+fn story() -> &'static Story {
+    static STORY: OnceLock<Story> = OnceLock::new();
+    STORY.get_or_init(|| tell().expect("an encrypted machine"))
+}
+
+fn encrypt(site: &Site) -> Result<(), Error> {
+    site.edit(&format!("hosts/{HOST}.toml"), |host| {
+        let more: toml::Table = "[locale]\nkeyboard = \"de\"\n[secrets.disk]\nfile = \"secrets/disk.age\"\n\
+             [disk.encrypt]\nunlock = [\"passphrase\"]\npassphrase = { secret = \"disk\" }\n"
+            .parse()
+            .expect("TOML");
+        for (key, value) in more {
+            match (host.get_mut(&key), value) {
+                (Some(toml::Value::Table(old)), toml::Value::Table(new)) => old.extend(new),
+                (_, value) => drop(host.insert(key, value)),
+            }
+        }
+    })?;
+    let set = run_with_input(&mut site.landfall(&["secret", "set", "disk"]), PASSPHRASE.as_bytes());
+    set.map(drop)
+}
+
+fn tell() -> Result<Story, Error> {
+    let fixture = Fixture::shared()?.variant("encrypted", &[HOST], encrypt)?;
+    let machine = Machine::new(&fixture, "encrypted")?;
+    let installed = machine.install()?;
+    let data = image::partition(&machine.disk, 3)?;
+    let disk = File::open(&machine.disk).expect("the disk's image");
+    let mut header = vec![0; MAGIC.len()];
+    disk.read_exact_at(&mut header, data.offset).expect("reading the header");
+    let mut text = vec![0; 12 * 1024];
+    disk.read_exact_at(&mut text, data.offset + JSON_OFFSET).expect("reading the header");
+    text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
+    let report = report(&machine.stick)?;
+    let recovery = opened(&fixture.site, &report);
+    let (said, wrong) = by_passphrase(&machine)?;
+    let by_recovery_key = by_recovery_key(&machine, &recovery)?;
+    Ok(Story {
+        header,
+        json: serde_json::from_slice(&text).unwrap_or_default(),
+        holds_plain_text: holds(&machine.disk, PLAIN),
+        report,
+        recovery,
+        install_console: installed.console,
+        said,
+        wrong,
+        by_recovery_key,
+    })
+}
+
+/// The report that the installer left on the stick.
+fn report(stick: &Path) -> Result<String, Error> {
+    let files = image::esp_files(stick)?;
+    let mut reports = files.into_iter().filter(|(name, _)| name.starts_with("reports/"));
+    let (_, bytes) = reports.next().ok_or_else(|| Error::Unexpected("the stick has no report".into()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The recovery key of a report, opened with the admin's key.
+fn opened(site: &Site, report: &str) -> String {
+    let report: serde_json::Value = serde_json::from_str(report).expect("a report in JSON");
+    let sealed = report["recovery_key"].as_str().expect("a recovery key in the report");
+    let identity =
+        std::fs::read_to_string(site.home.join(".config/landfall/identity.txt")).expect("the admin's key");
+    let identity: age::x25519::Identity = identity.trim().parse().expect("an age identity");
+    let decryptor =
+        age::Decryptor::new(age::armor::ArmoredReader::new(sealed.as_bytes())).expect("an age file");
+    let mut reader =
+        decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).expect("for the admin");
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("a text");
+    text
+}
+
+/// Whether a sparse image has `wanted` anywhere.
+fn holds(image: &Path, wanted: &[u8]) -> bool {
+    let mut file = File::open(image).expect("the disk's image");
+    let mut at = 0;
+    while let Ok(start) = rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(at)) {
+        at = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(start)).expect("the end of a hole");
+        let mut bytes = vec![0; usize::try_from(at - start).expect("a length")];
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(start)).expect("a place");
+        file.read_exact(&mut bytes).expect("reading the image");
+        if memchr::memmem::find(&bytes, wanted).is_some() {
+            return true;
+        }
+    }
+    false
+}
+
+fn start(machine: &Machine, name: &str) -> Result<Guest, Error> {
+    let mut config = machine.config(name);
+    config.machine.drives = vec![machine.target()];
+    let mut guest = Guest::start(&config)?;
+    asked(&mut guest)?;
+    Ok(guest)
+}
+
+/// Waits for the question. What is typed before it is read is no answer to it.
+fn asked(guest: &mut Guest) -> Result<(), Error> {
+    guest.wait_for(&["LANDFALL UNLOCK ask"], Duration::from_secs(300))?;
+    std::thread::sleep(Duration::from_secs(3));
+    Ok(())
+}
+
+fn by_passphrase(machine: &Machine) -> Result<(BTreeMap<String, String>, String), Error> {
+    let mut guest = start(machine, "boot")?;
+    guest.press(&["z", "y", "k", "l", "u", "s", "slash", "p", "a", "minus", "ret"])?;
+    let wrong =
+        guest.wait_for(&["LANDFALL UNLOCK wrong", "LANDFALL UNLOCK done"], Duration::from_secs(300))?;
+    asked(&mut guest)?;
+    guest.press(&KEYS)?;
+    let line =
+        guest.wait_for(&["LANDFALL UNLOCK wrong", "LANDFALL UNLOCK done"], Duration::from_secs(300))?;
+    if !line.contains("done") {
+        return Err(Error::Unexpected(format!("the passphrase did not open the disk: {line}")));
+    }
+    guest.wait_for(&["LANDFALL FIRSTBOOT done"], Duration::from_secs(600))?;
+    guest.wait_for_agent(Duration::from_secs(180))?;
+    let said = probe::ask(
+        &mut guest,
+        &[
+            ("running", "systemctl is-system-running --wait"),
+            ("failed", "systemctl --failed --no-legend --plain"),
+            ("data", "findmnt -no SOURCE,FSTYPE /run/landfall/data"),
+            ("status", "landfall-machine status"),
+            ("secrets", "ls /run/secrets"),
+            ("journal", "journalctl -b --no-pager -o cat"),
+        ],
+    )?;
+    guest.power_off(Duration::from_secs(180))?;
+    Ok((said, wrong))
+}
+
+/// Gives what the console said once the file system is mounted.
+fn by_recovery_key(machine: &Machine, recovery: &str) -> Result<String, Error> {
+    let mut guest = start(machine, "recovery")?;
+    guest.type_line(recovery)?;
+    guest.wait_for(&["Starting vm", "LANDFALL UNLOCK wrong"], Duration::from_secs(300))?;
+    let console = guest.console();
+    guest.pull_the_plug();
+    Ok(console)
+}
+
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn encrypted_disk_holds_no_plain_file_system() {
+    let story = story();
+    assert_eq!(story.header, MAGIC);
+    let slots = story.json["keyslots"].as_object().expect("key slots");
+    let kinds: Vec<(&str, &str)> = slots
+        .iter()
+        .map(|(slot, about)| (slot.as_str(), about["kdf"]["type"].as_str().unwrap_or("")))
+        .collect();
+    assert_eq!(kinds, [("0", "argon2id"), ("1", "pbkdf2")]);
+    assert_eq!(story.json["segments"]["0"]["sector_size"], 4096);
+    assert!(!story.holds_plain_text);
+}
+
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn passphrase_is_typed_on_the_hosts_keyboard_layout() {
+    let story = story();
+    assert!(story.wrong.contains("UNLOCK wrong"), "the keys of a US layout opened it: {}", story.wrong);
+    assert_eq!(story.said["running"], "running", "{}", story.said["failed"]);
+    assert_eq!(story.said["failed"], "");
+    assert!(story.said["data"].starts_with("/dev/mapper/landfall"), "{}", story.said["data"]);
+    assert!(story.said["status"].contains(" encrypted"), "{}", story.said["status"]);
+    assert!(!story.said["status"].contains("not encrypted"), "{}", story.said["status"]);
+}
+
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn recovery_key_is_for_the_admins_alone_and_opens_the_disk() {
+    let story = story();
+    assert_eq!(story.recovery.len(), 71);
+    for (place, text) in [
+        ("report", &story.report),
+        ("console of the install", &story.install_console),
+        ("journal", &story.said["journal"]),
+    ] {
+        assert!(!text.contains(&story.recovery) && !text.contains(PASSPHRASE), "a key is in the {place}");
+    }
+    assert!(!story.said["secrets"].lines().any(|name| name == "disk"), "{}", story.said["secrets"]);
+    assert!(story.by_recovery_key.contains("UNLOCK done"), "{}", story.by_recovery_key);
+    assert!(!story.by_recovery_key.contains("was repaired"), "power-off left the file system dirty");
+}
