@@ -27,6 +27,15 @@ const MOST_BYTES: u64 = 512;
 const MOST_CIPHERTEXT_BYTES: u64 = 64 * 1024;
 /// A person types this when the recovery key is on paper.
 const WRITTEN: &str = "written";
+const ABOUT_THE_KEY: [&str; 5] = [
+    "The recovery key of this disk, shown",
+    "this once. It opens the disk without",
+    "the passphrase, and goes with the",
+    "installation that begins now:",
+    "",
+];
+/// Line of a screen's code beside which the words begin.
+const WORDS_FROM_LINE: usize = 7;
 /// Bounds of what one attempt at the passphrase may cost, in KiB.
 const MEMORY_KIB: std::ops::RangeInclusive<u64> = 32 * 1024..=1024 * 1024;
 
@@ -58,6 +67,7 @@ impl Ask<'_> {
         let Some(spec) = &self.chosen.manifest.install.encrypt else {
             return Ok((None, Went::Silent));
         };
+        luks::carried().map_err(|error| self.without_programs(&error))?;
         let recovery = RecoveryKey::random().map_err(|error| failed(&error))?;
         let asks = spec.unlock.contains(&Unlock::Passphrase);
         if dialogue.is_unattended() {
@@ -77,6 +87,17 @@ impl Ask<'_> {
             Reply::Given(()) => (Some(Keys { passphrase, recovery }), Went::Answered),
             Reply::Back => (None, Went::Back),
         })
+    }
+
+    fn without_programs(&self, error: &Error) -> Refusal {
+        let host = &self.chosen.manifest.host;
+        Refusal::new(
+            "nothing-to-encrypt-with",
+            format!("the disk of {host} is to be encrypted, and {}", error.chain()),
+            format!(
+                "restart, and choose the entry of {host} in the medium's menu: each entry brings its own programs"
+            ),
+        )
     }
 
     fn named_passphrase(&self, spec: &EncryptSpec) -> std::result::Result<SecretString, Refusal> {
@@ -180,12 +201,18 @@ fn show(dialogue: &mut Dialogue<'_>, recovery: &RecoveryKey) -> Reply<()> {
     }
 }
 
+/// On a screen the words stand beside the code, so that all of it fits where 25 lines do.
 fn page(recovery: &RecoveryKey, kind: ConsoleKind) -> Vec<String> {
-    let mut lines = recovery.qr(kind == ConsoleKind::Serial);
-    lines.push("The recovery key of this disk, shown this once. It opens the disk without the".into());
-    lines.push("passphrase, and goes with the installation that begins now:".into());
-    lines.extend(recovery.lines().map(|line| format!("    {line}")));
-    lines
+    let mut code = recovery.qr(kind == ConsoleKind::Serial);
+    let words = ABOUT_THE_KEY.iter().map(|line| (*line).to_owned()).chain(recovery.lines());
+    match kind {
+        ConsoleKind::Serial => code.extend(words),
+        ConsoleKind::Screen => {
+            let middle = code.iter_mut().skip(WORDS_FROM_LINE);
+            middle.zip(words).for_each(|(line, words)| *line = format!("{line}  {words}"));
+        }
+    }
+    code
 }
 
 /// The recovery key for the report: armored age, to the admins alone.
@@ -305,6 +332,11 @@ mod tests {
     fn the_page_of_the_recovery_key_fits_on_a_screen() {
         let key = RecoveryKey::random().unwrap();
         let page = page(&key, ConsoleKind::Screen);
-        assert!(page.len() <= 25 && page.iter().all(|line| line.chars().count() <= 80));
+        // Two more lines: the sentinel and the question.
+        assert!(page.len() <= 23 && page.iter().all(|line| line.chars().count() <= 80));
+        let serial = super::page(&key, ConsoleKind::Serial);
+        for line in key.lines() {
+            assert!(page.iter().any(|shown| shown.ends_with(&line)) && serial.contains(&line));
+        }
     }
 }

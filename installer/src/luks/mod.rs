@@ -13,6 +13,8 @@ pub use cryptsetup::{Opened, Volume};
 pub use recovery::RecoveryKey;
 
 use crate::context::Context;
+use crate::error::Result;
+use crate::tools;
 
 /// What dm-crypt and cryptsetup use of the kernel.
 const MODULES: &[&str] = &[
@@ -29,6 +31,11 @@ const MODULES: &[&str] = &[
     "algif_hash",
     "algif_skcipher",
 ];
+
+/// An error where the initrd does not carry what unlocks.
+pub fn carried() -> Result<()> {
+    tools::run("cryptsetup", &["--version"]).map(drop)
+}
 
 /// Loads what unlocking needs of the kernel. Some of it fits no CPU but its own, some is built in:
 /// what is truly missing, cryptsetup says.
