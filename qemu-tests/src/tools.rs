@@ -29,6 +29,7 @@ const PEERS: &[Tool] = &[
     Tool { name: "openssl", package: "openssl" },
 ];
 const LAPTOP: &[Tool] = &[Tool { name: "iasl", package: "acpica-tools" }];
+const ENCRYPTION: &[Tool] = &[Tool { name: "cryptsetup", package: "cryptsetup-bin" }];
 const TAILNET: &[Tool] = &[Tool { name: "gpg", package: "gpg" }];
 
 /// What a command is about to use.
@@ -40,6 +41,8 @@ pub enum Need {
     Peers,
     /// The loopback repository's signature.
     Tailnet,
+    /// What judges encrypted disks.
+    Encryption,
     /// The ACPI tables of a guest with a battery.
     Laptop,
 }
@@ -47,7 +50,7 @@ pub enum Need {
 /// A program that [`ensure`] has seen to.
 pub fn program(name: &str) -> Result<PathBuf> {
     find(name).ok_or_else(|| {
-        let tools = [QEMU, PEERS, TAILNET, LAPTOP].concat();
+        let tools = [QEMU, PEERS, TAILNET, LAPTOP, ENCRYPTION].concat();
         let package = tools.iter().find(|tool| tool.name == name).map(|tool| tool.package);
         Error::Missing { tool: name.to_owned(), remedy: remedy(&[package.unwrap_or(name)]) }
     })
@@ -62,6 +65,7 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
             Need::Peers => PEERS,
             Need::Tailnet => TAILNET,
             Need::Laptop => LAPTOP,
+            Need::Encryption => ENCRYPTION,
         })
         .filter(|tool| find(tool.name).is_none())
         .map(|tool| tool.package)

@@ -1,17 +1,19 @@
 //! An encrypted machine, told once: installed with nobody watching, unlocked by emulated keys on a German keyboard, and
-//! again by its recovery key.
+//! again by its recovery key. And an installation by hand, up to the first layer: what is typed and shown there.
 
 use landfall_qemu_tests::fixture::Fixture;
-use landfall_qemu_tests::guest::Guest;
+use landfall_qemu_tests::guest::{Drive, Guest};
 use landfall_qemu_tests::process::run_with_input;
-use landfall_qemu_tests::rehearsal::Machine;
+use landfall_qemu_tests::rehearsal::{Machine, Shape, Starts};
 use landfall_qemu_tests::site::{HOST, Site};
+use landfall_qemu_tests::tools::{self, Need};
 use landfall_qemu_tests::{Error, image, probe};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -19,9 +21,13 @@ use std::time::Duration;
 const PASSPHRASE: &str = "zyklus-paß";
 /// The keys that type it on a German keyboard, by their names on a US one (QEMU's QKeyCode).
 const KEYS: [&str; 11] = ["y", "z", "k", "l", "u", "s", "slash", "p", "a", "minus", "ret"];
+/// What those keys give without a keyboard map.
+const AS_US: &str = "yzklus/pa-";
 /// How a LUKS2 header begins, and where its JSON does (LUKS2 on-disk format, 2.1 and 3).
 const MAGIC: &[u8] = b"LUKS\xba\xbe\x00\x02";
 const JSON_OFFSET: u64 = 4096;
+/// Header and key slots, with room to spare (cryptsetup(8): 16 MiB).
+const HEADER_BYTES: u64 = 32 << 20;
 /// Stands in every manifest, so that a plain data partition holds it.
 const PLAIN: &[u8] = b"kernel_release = ";
 
@@ -43,6 +49,14 @@ fn story() -> &'static Story {
     STORY.get_or_init(|| tell().expect("an encrypted machine"))
 }
 
+fn fixture() -> &'static Fixture {
+    static FIXTURE: OnceLock<Fixture> = OnceLock::new();
+    FIXTURE.get_or_init(|| {
+        let made = Fixture::shared().and_then(|shared| shared.variant("encrypted", &[HOST], encrypt));
+        made.expect("a medium of an encrypted host")
+    })
+}
+
 fn encrypt(site: &Site) -> Result<(), Error> {
     site.edit(&format!("hosts/{HOST}.toml"), |host| {
         let more: toml::Table = "[locale]\nkeyboard = \"de\"\n[secrets.disk]\nfile = \"secrets/disk.age\"\n\
@@ -61,8 +75,8 @@ fn encrypt(site: &Site) -> Result<(), Error> {
 }
 
 fn tell() -> Result<Story, Error> {
-    let fixture = Fixture::shared()?.variant("encrypted", &[HOST], encrypt)?;
-    let machine = Machine::new(&fixture, "encrypted")?;
+    let fixture = fixture();
+    let machine = Machine::new(fixture, "encrypted")?;
     let installed = machine.install()?;
     let data = image::partition(&machine.disk, 3)?;
     let disk = File::open(&machine.disk).expect("the disk's image");
@@ -224,4 +238,109 @@ fn recovery_key_is_for_the_admins_alone_and_opens_the_disk() {
     assert!(!story.said["secrets"].lines().any(|name| name == "disk"), "{}", story.said["secrets"]);
     assert!(story.by_recovery_key.contains("UNLOCK done"), "{}", story.by_recovery_key);
     assert!(!story.by_recovery_key.contains("was repaired"), "power-off left the file system dirty");
+}
+
+/// An installation by hand in progress, the questions on the screen.
+struct ByHand {
+    guest: Guest,
+    folder: PathBuf,
+}
+
+impl ByHand {
+    /// The medium's attended entry, started by the firmware itself.
+    fn start(machine: &Machine) -> Result<Self, Error> {
+        let fixture = fixture();
+        let (kernel, initrd) = image::boot_files(&fixture.medium, HOST, machine.folder())?;
+        let options = image::unattended_options(&fixture.medium)?;
+        let attended: Vec<&str> =
+            options.split(' ').filter(|word| !word.starts_with("landfall.unattended")).collect();
+        let mut config = machine.config("by-hand");
+        config.machine.drives = vec![Drive::stick(&machine.stick), machine.target()];
+        let words = ["-kernel", &kernel.display().to_string(), "-initrd", &initrd.display().to_string()];
+        config.machine.extra = words.map(str::to_owned).to_vec();
+        config.machine.extra.extend(["-append".to_owned(), attended.join(" ")]);
+        Ok(Self { guest: Guest::start(&config)?, folder: machine.folder().to_path_buf() })
+    }
+
+    /// Waits for a question. What is typed before it is read is no answer to it.
+    fn is_asked(&mut self, step: &str) -> Result<(), Error> {
+        let wanted = format!("LANDFALL PROMPT step={step}");
+        let line = self.guest.wait_for(&["LANDFALL PROMPT", "LANDFALL REFUSED"], Duration::from_secs(300))?;
+        assert!(line.ends_with(&wanted), "{line} came where {wanted} should\n{}", self.guest.console());
+        std::thread::sleep(Duration::from_secs(3));
+        Ok(())
+    }
+
+    /// The texts of the QR codes that a camera finds on the screen.
+    fn photographed(&mut self) -> Result<Vec<String>, Error> {
+        let file = self.folder.join("screen.ppm");
+        let arguments = serde_json::json!({ "filename": file, "format": "ppm" });
+        self.guest.monitor("screendump", arguments)?;
+        let bytes = std::fs::read(&file).expect("a picture of the screen");
+        let (width, height, pixels) = pixels(&bytes).expect("a PPM picture");
+        let grey = |x, y| pixels.get((y * width + x) * 3).copied().unwrap_or(0);
+        let mut picture = rqrr::PreparedImage::prepare_from_greyscale(width, height, grey);
+        let codes = picture.detect_grids();
+        Ok(codes.iter().filter_map(|code| code.decode().ok()).map(|(_, text)| text).collect())
+    }
+}
+
+/// Width, height and colours of a binary PPM (ppm(5)).
+fn pixels(bytes: &[u8]) -> Option<(usize, usize, &[u8])> {
+    let mut rest = bytes;
+    let mut words = [""; 4];
+    for word in &mut words {
+        let end = rest.iter().position(u8::is_ascii_whitespace)?;
+        *word = std::str::from_utf8(&rest[..end]).ok()?;
+        rest = &rest[end + 1..];
+    }
+    Some((words[1].parse().ok()?, words[2].parse().ok()?, rest))
+}
+
+/// Whether cryptsetup of this computer opens the machine's disk with a key.
+fn opens(machine: &Machine, key: &str) -> Result<bool, Error> {
+    let data = image::partition(&machine.disk, 3)?;
+    let mut header = vec![0; usize::try_from(HEADER_BYTES).expect("a length")];
+    let disk = File::open(&machine.disk).expect("the disk's image");
+    disk.read_exact_at(&mut header, data.offset).expect("reading the header");
+    let file = machine.folder().join("header");
+    std::fs::write(&file, header).expect("a copy of the header");
+    let mut cryptsetup = Command::new(tools::program("cryptsetup")?);
+    cryptsetup.args(["open", "--type", "luks2", "--test-passphrase", "--key-file", "-"]).arg(&file);
+    Ok(run_with_input(&mut cryptsetup, key.as_bytes()).is_ok())
+}
+
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn a_person_types_the_passphrase_and_photographs_the_recovery_key() -> Result<(), Error> {
+    tools::ensure(&[Need::Encryption])?;
+    let shape = Shape { starts: Starts::Uefi, ..Shape::default() };
+    let machine = Machine::shaped(fixture(), "by-hand", shape)?;
+    let mut person = ByHand::start(&machine)?;
+    person.is_asked("console")?;
+    person.guest.press(&["ret"])?;
+    for _ in 0..2 {
+        person.is_asked("passphrase")?;
+        person.guest.press(&KEYS)?;
+    }
+    person.is_asked("recovery-key")?;
+    let keys = person.photographed()?;
+    let [recovery] = &keys[..] else { panic!("QR codes on the screen: {keys:?}") };
+    assert_eq!(recovery.len(), 71);
+    person.guest.press(&["w", "r", "i", "t", "t", "e", "n", "ret"])?;
+    person.is_asked("confirm")?;
+    assert!(person.photographed()?.is_empty(), "the recovery key is still on the screen");
+    person.guest.press(&["z", "e", "s", "ret"])?;
+    person.guest.wait_for(&["Copying layers"], Duration::from_secs(300))?;
+    let console = person.guest.console();
+    person.guest.pull_the_plug();
+
+    assert!(opens(&machine, recovery)?, "the photographed recovery key does not open the disk");
+    assert!(opens(&machine, PASSPHRASE)?, "the passphrase does not open the disk");
+    assert!(!opens(&machine, AS_US)?, "the keys were taken as those of a US keyboard");
+    for words in [recovery.as_str(), PASSPHRASE] {
+        assert!(!console.contains(words), "a key is on the other console");
+    }
+    assert!(console.contains("LUKS2, opened by passphrase, and by its recovery key"), "{console}");
+    Ok(())
 }
