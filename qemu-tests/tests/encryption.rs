@@ -344,3 +344,15 @@ fn a_person_types_the_passphrase_and_photographs_the_recovery_key() -> Result<()
     assert!(console.contains("LUKS2, opened by passphrase, and by its recovery key"), "{console}");
     Ok(())
 }
+
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn initrds_stay_small() -> Result<(), Error> {
+    let files = image::esp_files(&fixture().medium)?;
+    for (name, most_bytes) in [("initrd", 12_000_000), ("unlock", 10_000_000), ("keymap", 500_000)] {
+        let found = files.iter().find(|(path, _)| path.rsplit('/').next() == Some(name));
+        let (_, bytes) = found.unwrap_or_else(|| panic!("the medium has no {name}"));
+        assert!(bytes.len() <= most_bytes, "{name} has {} bytes", bytes.len());
+    }
+    Ok(())
+}
