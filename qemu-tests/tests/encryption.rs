@@ -2,7 +2,7 @@
 //! again by its recovery key. And an installation by hand, up to the first layer: what is typed and shown there.
 
 use landfall_qemu_tests::fixture::Fixture;
-use landfall_qemu_tests::guest::{Drive, Guest};
+use landfall_qemu_tests::guest::{Drive, Firmware, Guest};
 use landfall_qemu_tests::process::run_with_input;
 use landfall_qemu_tests::rehearsal::{Machine, Shape, Starts};
 use landfall_qemu_tests::site::{HOST, Site};
@@ -42,6 +42,7 @@ struct Story {
     said: BTreeMap<String, String>,
     wrong: String,
     by_recovery_key: String,
+    rescue: String,
 }
 
 fn story() -> &'static Story {
@@ -89,6 +90,7 @@ fn tell() -> Result<Story, Error> {
     let recovery = opened(&fixture.site, &report);
     let (said, wrong) = by_passphrase(&machine)?;
     let by_recovery_key = by_recovery_key(&machine, &recovery)?;
+    let rescue = rescue(&machine, &recovery)?;
     Ok(Story {
         header,
         json: serde_json::from_slice(&text).unwrap_or_default(),
@@ -99,6 +101,7 @@ fn tell() -> Result<Story, Error> {
         said,
         wrong,
         by_recovery_key,
+        rescue,
     })
 }
 
@@ -196,6 +199,41 @@ fn by_recovery_key(machine: &Machine, recovery: &str) -> Result<String, Error> {
     Ok(console)
 }
 
+/// A boot entry whose generation is gone, started by the firmware itself: what the console said.
+fn rescue(machine: &Machine, recovery: &str) -> Result<String, Error> {
+    let options = image::options(&machine.disk, "landfall.generation=1")?;
+    let options = options.replace("landfall.generation=1", "landfall.generation=99");
+    let mut config = machine.config("rescue");
+    config.machine.firmware = Firmware::Bios;
+    config.machine.drives = vec![machine.target()];
+    config.machine.extra = directly(machine, &options)?;
+    let mut guest = Guest::start(&config)?;
+    asked(&mut guest)?;
+    guest.type_line(recovery)?;
+    guest.wait_for(&["LANDFALL FAILED step=stage1"], Duration::from_secs(300))?;
+    for typed in ["", "a guess", recovery] {
+        guest.wait_for(&["LANDFALL PROMPT step=rescue"], Duration::from_secs(300))?;
+        std::thread::sleep(Duration::from_secs(3));
+        guest.type_line(typed)?;
+    }
+    guest.wait_for(&["comes to the console"], Duration::from_secs(300))?;
+    std::thread::sleep(Duration::from_secs(3));
+    guest.type_line("")?;
+    std::thread::sleep(Duration::from_secs(3));
+    guest.type_line("echo answer:$((6*7))")?;
+    guest.wait_for(&["answer:42"], Duration::from_secs(60))?;
+    let console = guest.console();
+    guest.pull_the_plug();
+    Ok(console)
+}
+
+/// QEMU's words for starting the medium's kernel and initrds with these options.
+fn directly(machine: &Machine, options: &str) -> Result<Vec<String>, Error> {
+    let (kernel, initrd) = image::boot_files(&fixture().medium, HOST, machine.folder())?;
+    let (kernel, initrd) = (kernel.display().to_string(), initrd.display().to_string());
+    Ok(["-kernel", &kernel, "-initrd", &initrd, "-append", options].map(str::to_owned).to_vec())
+}
+
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn encrypted_disk_holds_no_plain_file_system() {
@@ -240,6 +278,17 @@ fn recovery_key_is_for_the_admins_alone_and_opens_the_disk() {
     assert!(!story.by_recovery_key.contains("was repaired"), "power-off left the file system dirty");
 }
 
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn rescue_shell_is_for_who_can_open_the_disk() {
+    let story = story();
+    let (before, after) = story.rescue.split_once("LANDFALL FAILED").expect("a start that fails");
+    assert!(!before.contains("landfall# "), "{before}");
+    assert_eq!(after.matches("That is no key of this disk.").count(), 2, "{after}");
+    assert_eq!(after.matches("LANDFALL PROMPT step=rescue").count(), 3, "{after}");
+    assert!(!story.rescue.contains(&story.recovery), "the recovery key was shown while it was typed");
+}
+
 /// An installation by hand in progress, the questions on the screen.
 struct ByHand {
     guest: Guest,
@@ -250,15 +299,12 @@ impl ByHand {
     /// The medium's attended entry, started by the firmware itself.
     fn start(machine: &Machine) -> Result<Self, Error> {
         let fixture = fixture();
-        let (kernel, initrd) = image::boot_files(&fixture.medium, HOST, machine.folder())?;
         let options = image::unattended_options(&fixture.medium)?;
         let attended: Vec<&str> =
             options.split(' ').filter(|word| !word.starts_with("landfall.unattended")).collect();
         let mut config = machine.config("by-hand");
         config.machine.drives = vec![Drive::stick(&machine.stick), machine.target()];
-        let words = ["-kernel", &kernel.display().to_string(), "-initrd", &initrd.display().to_string()];
-        config.machine.extra = words.map(str::to_owned).to_vec();
-        config.machine.extra.extend(["-append".to_owned(), attended.join(" ")]);
+        config.machine.extra = directly(machine, &attended.join(" "))?;
         Ok(Self { guest: Guest::start(&config)?, folder: machine.folder().to_path_buf() })
     }
 

@@ -75,7 +75,7 @@ pub fn is_owner(context: &Context, volume: &Volume) -> Result<bool> {
     let question = "Passphrase or recovery key of this disk, for a shell:";
     let typed = prompt::secret_on(context.consoles.list(), question).ok_or_else(no_console)?;
     let knows = |key: &SecretString| Ok(volume.knows(key)?.then_some(()));
-    Ok(first(&typed, knows)?.is_some())
+    Ok(!typed.expose_secret().is_empty() && first(&typed, knows)?.is_some())
 }
 
 fn no_console() -> Error {
