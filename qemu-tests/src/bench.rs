@@ -1,5 +1,6 @@
 //! The measurements of `cargo xtask bench`: ratios with the raw figures beside them.
 
+mod flash;
 mod update;
 
 use crate::error::{Doing, Error, Result};
@@ -25,6 +26,7 @@ const ALL: &[Measurement] = &[
     ('d', update::one_library),
     ('e', copy_phase),
     ('f', by_phase),
+    ('g', flash::flash_rate),
 ];
 
 /// What the measurements share.
@@ -149,7 +151,10 @@ fn copy_phase(bench: &Bench) -> Result<()> {
     let copy = copy.ok_or_else(|| Error::unexpected("the installer's report has no phase named copy"))?;
     let dd = dd(machine, copy.bytes)?;
     let what = format!("the installer's copy phase against dd: {:.2}", copy.seconds / dd);
-    say('e', &what, &format!("{:.1} s and {dd:.1} s for {} bytes", copy.seconds, copy.bytes));
+    let phases = report.phases.iter().map(|phase| format!("{} {:.1} s", phase.name, phase.seconds));
+    let phases: Vec<String> = phases.collect();
+    let raw = format!("{:.1} s and {dd:.1} s for {} bytes", copy.seconds, copy.bytes);
+    say('e', &what, &format!("{raw}\n      {}", phases.join(", ")));
     Ok(())
 }
 

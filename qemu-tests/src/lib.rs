@@ -4,9 +4,11 @@
 //! sentinels; no product code lives here.
 
 pub mod bench;
+pub mod cpio;
 pub mod demonstration;
 pub mod error;
 pub mod fixture;
+pub mod flashing;
 pub mod guest;
 pub mod http;
 pub mod image;

@@ -54,12 +54,21 @@ impl Serial {
     pub fn write(&mut self, text: &str) -> Result<()> {
         let stream = match self.stream.take() {
             Some(stream) => stream,
-            None => UnixStream::connect(&self.socket).doing("connecting to the serial line", &self.socket)?,
+            None => connect(&self.socket)?,
         };
         let stream = self.stream.insert(stream);
         let written = stream.write_all(text.as_bytes());
         written.map_err(|source| Error::Io { doing: "typing on the serial line".into(), source })
     }
+}
+
+/// What the guest says comes here, too. Unread, it would fill the socket, and QEMU would wait for ever.
+fn connect(socket: &Path) -> Result<UnixStream> {
+    let doing = "connecting to the serial line";
+    let stream = UnixStream::connect(socket).doing(doing, socket)?;
+    let mut said = stream.try_clone().doing(doing, socket)?;
+    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    Ok(stream)
 }
 
 /// The log without carriage returns and terminal escapes, which systemd and progress bars sprinkle in.

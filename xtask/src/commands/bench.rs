@@ -2,7 +2,7 @@
 
 use super::Outcome;
 
-/// Builds the programs and measures; letters choose among (a) to (f).
+/// Builds the programs and measures; letters choose among (a) to (g).
 pub fn run(arguments: &[String]) -> Outcome {
     super::dist::run(&[])?;
     Ok(landfall_qemu_tests::bench::run_letters(&arguments.concat())?)

@@ -33,7 +33,7 @@ pub const TABLE: &[Command] = &[
         about: "[--all] [--only NAME] lints, unit tests and the QEMU tests",
         run: test::run,
     },
-    Command { name: "bench", about: "[abcdef] builds, copies and boots, timed", run: bench::run },
+    Command { name: "bench", about: "[abcdefg] builds, copies and boots, timed", run: bench::run },
     Command { name: "dist", about: "the three programs as they are shipped, in target/dist", run: dist::run },
     Command { name: "tidy", about: "the house rules that no compiler holds", run: tidy::run },
     Command {
