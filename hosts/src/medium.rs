@@ -1,5 +1,6 @@
 //! What a medium says of itself, what makes it unattended, and the seed that the installer leaves.
 
+use crate::host::OnError;
 use crate::manifest::LayerRef;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ pub struct Unattended {
     pub host: Option<String>,
     /// `pending`, then `done` once the target is finished; a done stick never wipes.
     pub state: String,
+    /// The host's word, here too: something may be wrong before its manifest could be read.
+    #[serde(default)]
+    pub on_error: OnError,
 }
 
 /// Bytes of the fixed file that holds [`Unattended`].

@@ -132,6 +132,7 @@ fn a_medium_is_clean_and_the_same_twice_and_keeps_its_place_when_personalised() 
         install_id: "0123456789abcdef".into(),
         host: Some("vm".into()),
         state: "pending".into(),
+        ..Default::default()
     };
     let put = |identity| {
         let identities = BTreeMap::from([("vm", identity)]);

@@ -4,6 +4,7 @@ use super::{BuildError, BuildPlaces};
 use crate::media::{Identity, Personal, personalise};
 use crate::secrets::{AdminIdentities, ExposeSecret, KeyPlaces, Nobody, host_identity};
 use crate::signing::{SigningKey, load_site_key};
+use landfall_hosts::host::OnError;
 use landfall_hosts::lock::Lock;
 use landfall_hosts::manifest::Manifest;
 use landfall_hosts::medium::Unattended;
@@ -47,7 +48,16 @@ impl Signer {
     }
 }
 
-/// Makes a composed medium install `host` by itself: a new install id, and the host's identity,
+/// The host that a medium installs with nobody watching.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched<'a> {
+    /// Its name.
+    pub host: &'a str,
+    /// What becomes of a refusal or a failure.
+    pub on_error: OnError,
+}
+
+/// Makes a composed medium install a host by itself: a new install id, and the host's identity,
 /// bare, in its one named file.
 ///
 /// # Errors
@@ -56,12 +66,12 @@ pub fn make_unattended(
     places: &BuildPlaces,
     lock: &Lock,
     image: &Path,
-    host: &str,
+    unwatched: Unwatched<'_>,
     identity: Option<PathBuf>,
 ) -> Result<(), BuildError> {
-    let secret = host_identity(&places.site, host, &admin(identity)?)?;
-    let identities = BTreeMap::from([(host, Identity::Bare(secret.expose_secret()))]);
-    put(places, lock, image, Some(host), identities)
+    let secret = host_identity(&places.site, unwatched.host, &admin(identity)?)?;
+    let identities = BTreeMap::from([(unwatched.host, Identity::Bare(secret.expose_secret()))]);
+    put(places, lock, image, Some(unwatched), identities)
 }
 
 /// Gives a composed medium that a person starts a new install id, and what each host's identity is
@@ -82,14 +92,15 @@ fn put(
     places: &BuildPlaces,
     lock: &Lock,
     image: &Path,
-    host: Option<&str>,
+    unwatched: Option<Unwatched<'_>>,
     identities: BTreeMap<&str, Identity<'_>>,
 ) -> Result<(), BuildError> {
     let mark = Unattended {
         format: 1,
         install_id: new_install_id()?,
-        host: host.map(str::to_owned),
+        host: unwatched.map(|unwatched| unwatched.host.to_owned()),
         state: "pending".to_owned(),
+        on_error: unwatched.map(|unwatched| unwatched.on_error).unwrap_or_default(),
     };
     Ok(personalise(image, &places.tools(lock), &Personal { unattended: &mark, identities })?)
 }

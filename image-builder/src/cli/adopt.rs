@@ -24,24 +24,6 @@ struct Disk {
     is_fixed: bool,
 }
 
-/// What firmware says where nobody has written a serial number.
-const FILLERS: &[&str] = &[
-    "0",
-    "123456789",
-    "default string",
-    "n/a",
-    "na",
-    "none",
-    "not applicable",
-    "not available",
-    "not specified",
-    "o.e.m.",
-    "oem",
-    "system serial number",
-    "to be filled by o.e.m.",
-    "unknown",
-];
-
 impl Report {
     /// Reads a file; its facts stand at the top or under `facts`.
     ///
@@ -84,8 +66,8 @@ impl Report {
 
     /// `hosts/NAME.toml` of a machine that the site does not have yet.
     pub(super) fn host_file(&self, name: &str, device: Option<&str>) -> String {
-        let machine = match self.identity() {
-            Some((key, value)) => format!("[match]\n{key} = {}\n", quoted(&value)),
+        let machine = match self.machine.unique().first() {
+            Some((key, value)) => format!("[match]\n{key} = {}\n", quoted(value)),
             None => {
                 "# Its firmware names neither a serial number nor a UUID: no stick recognises it by itself.\n"
                     .to_owned()
@@ -124,16 +106,6 @@ impl Report {
         }
         text + "match    = { serial = \"not chosen yet\" }\n"
     }
-
-    /// What tells this machine from all others, by a key of `match`.
-    fn identity(&self) -> Option<(&'static str, String)> {
-        let machine = &self.machine;
-        let serial = machine.serial.as_ref().filter(|text| says_something(text));
-        let uuid = machine.uuid.as_ref().filter(|text| says_something(text));
-        let wired = machine.network.iter().filter(|nic| !nic.wireless).find_map(|nic| nic.mac.as_ref());
-        let all = [("serial", serial), ("uuid", uuid), ("mac", wired)];
-        all.into_iter().find_map(|(key, value)| Some((key, value?.clone())))
-    }
 }
 
 impl Disk {
@@ -166,14 +138,6 @@ pub(super) fn machine(json: &Value) -> Result<Machine, String> {
     let mut machine: Machine = serde_json::from_value(facts.clone()).map_err(|error| error.to_string())?;
     machine.derive();
     Ok(machine)
-}
-
-/// Firmware that nobody filled in says the same on every machine of its kind.
-fn says_something(text: &str) -> bool {
-    let word = text.trim().to_ascii_lowercase();
-    let letters: std::collections::BTreeSet<char> =
-        word.chars().filter(char::is_ascii_alphanumeric).collect();
-    letters.len() > 2 && !FILLERS.contains(&word.as_str()) && !word.starts_with("03000200-0400-0500")
 }
 
 fn one_line(text: &str) -> String {

@@ -3,12 +3,12 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::secret::IdentityArg;
-use crate::builder::identity::Signer;
+use crate::builder::identity::{Signer, Unwatched};
 use crate::builder::lock_file::LockFile;
 use crate::builder::{BuildPlaces, Builder, MediumRequest};
 use clap::Args;
 use landfall_hosts::event::Progress;
-use landfall_hosts::host::Host;
+use landfall_hosts::host::{Host, OnError};
 use landfall_hosts::lock::Lock;
 use landfall_hosts::site::{self, Site};
 use std::path::{Path, PathBuf};
@@ -52,13 +52,17 @@ pub(super) struct Composed {
     pub(super) places: BuildPlaces,
     /// The lock.
     pub(super) lock: Lock,
+    /// What the unattended host does where the installer cannot go on.
+    on_error: OnError,
 }
 
 impl Composed {
     /// Gives the medium an install id and the host's bare identity.
     pub(super) fn make_unattended(&self, request: &Request<'_>, host: &str) -> Result<(), Failure> {
         let identity = request.identity.clone();
-        Ok(crate::builder::identity::make_unattended(&self.places, &self.lock, request.out, host, identity)?)
+        let unwatched = Unwatched { host, on_error: self.on_error };
+        let make = crate::builder::identity::make_unattended;
+        Ok(make(&self.places, &self.lock, request.out, unwatched, identity)?)
     }
 }
 
@@ -92,6 +96,8 @@ pub(super) fn compose(
     let dir = context.site_dir()?;
     let site = site::load(&dir).map_err(|problems| Failure::Invalid(problems.to_string()))?;
     let hosts = resolve(&site, request)?;
+    let unattended = hosts.iter().find(|host| request.unattended == Some(host.name.as_str()));
+    let on_error = unattended.map(|host| host.install.on_error).unwrap_or_default();
     let places = BuildPlaces {
         site: dir.clone(),
         cache: context.cache_dir()?,
@@ -116,7 +122,7 @@ pub(super) fn compose(
     }
     let medium = MediumRequest { out: request.out, unattended: request.unattended, signer: &signer };
     builder.medium(built, &lock.lock, &medium)?;
-    Ok(Composed { places, lock: lock.lock })
+    Ok(Composed { places, lock: lock.lock, on_error })
 }
 
 /// The image is made beside its name and then renamed to it: a device would lose its node, and the

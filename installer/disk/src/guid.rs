@@ -1,7 +1,7 @@
 //! GUIDs: derived from a seed in images (same image, same bytes), random on machines.
 
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
+pub use uuid::Uuid;
 
 /// Derives a GUID from `seed` for the purpose named `what`.
 ///

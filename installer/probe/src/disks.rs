@@ -191,10 +191,16 @@ impl Disk {
     /// Whether `other`, seen at another time under the same name, is the same piece of hardware.
     /// Names are given in the order of appearance, so a replugged disk may have another's.
     pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.is_same_hardware(other)
+    }
+
+    /// Whether `other` is the same piece of hardware, under whichever name, as far as hardware
+    /// tells. Where it has no serial number, another of its kind is no other.
+    pub fn is_same_hardware(&self, other: &Self) -> bool {
         let who = |disk: &Self| {
             (
-                (disk.name.clone(), disk.size_bytes, disk.sector_bytes),
-                (disk.model.clone(), disk.serial.clone(), disk.wwn.clone(), disk.transport.clone()),
+                (disk.size_bytes, disk.sector_bytes, disk.transport.clone()),
+                (disk.model.clone(), disk.serial.clone(), disk.wwn.clone()),
             )
         };
         who(self) == who(other)
@@ -267,6 +273,9 @@ mod tests {
         assert!(!planned.is_same(&Disk { serial: Some("B".into()), ..planned.clone() }));
         assert!(!planned.is_same(&Disk { serial: None, ..planned.clone() }));
         assert!(!planned.is_same(&Disk { size_bytes: 9, ..planned.clone() }));
+        let renamed = Disk { name: "sdz".into(), path: "/dev/sdz".into(), ..planned.clone() };
+        assert!(planned.is_same_hardware(&renamed) && !planned.is_same(&renamed));
+        assert!(!planned.is_same_hardware(&Disk { serial: Some("B".into()), ..renamed }));
         assert!(planned.has_identity() && !Disk::default().has_identity());
     }
 

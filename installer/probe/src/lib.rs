@@ -18,6 +18,7 @@ pub mod power;
 mod read;
 pub mod roots;
 pub mod tried;
+mod unique;
 pub mod virt;
 
 pub use answer::Answer;

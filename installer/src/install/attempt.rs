@@ -4,7 +4,7 @@ use super::content::{self, Content};
 use super::effects::{self, Decided};
 use super::encrypt;
 use super::hosts::Chosen;
-use super::medium::{self, Medium, Released};
+use super::medium::{self, Known, Medium, Released};
 use super::plan::Seen;
 use super::refusal::{Refusal, Stop};
 use super::settle::Settled;
@@ -12,7 +12,7 @@ use super::{report, unattended};
 use crate::context::Context;
 use crate::error::Error;
 use crate::mounts::Mount;
-use crate::probe::{Machine, Partition, disks, machine};
+use crate::probe::{Machine, disks, machine};
 use crate::stage1::now;
 use landfall_disk::{InstallId, LOADER_CONF, medium_loader_conf};
 use landfall_hosts::host::OnError;
@@ -57,7 +57,7 @@ pub struct Attempt<'a> {
     pub(super) on_error: OnError,
     pub(super) target: Option<String>,
     pub(super) plan: Option<PlanSaid>,
-    medium_esp: Option<Partition>,
+    medium: Option<Known>,
     bare_identity: bool,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Attempt<'a> {
             on_error: OnError::default(),
             target: None,
             plan: None,
-            medium_esp: None,
+            medium: None,
             bare_identity: false,
         }
     }
@@ -86,9 +86,10 @@ impl<'a> Attempt<'a> {
         let context = self.context;
         self.machine = machine::probe(&context.roots);
         let medium = find(context)?;
-        self.medium_esp = Some(medium.esp.clone());
+        self.medium = Some(medium.known());
         self.bare_identity = unattended::has_bare_identity(&medium.folder);
         let mark = unattended::read(&medium.folder)?;
+        self.on_error = mark.as_ref().map(|mark| mark.on_error).unwrap_or_default();
         if context.cmdline.unattended() && mark.is_none() {
             return Err(unmarked().into());
         }
@@ -214,7 +215,7 @@ impl<'a> Attempt<'a> {
         Ok(Some(encrypt::sealed(&keys.recovery, &spec.admins)?))
     }
 
-    /// What the host says about errors; asked for a prompt until a host is known.
+    /// What the host says about errors; a prompt until the medium was read.
     pub fn on_error(&self) -> OnError {
         self.on_error
     }
@@ -242,17 +243,17 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Writes the report to the medium, if there is anything to say and a medium to say it to.
-    pub fn save_report(&mut self, outcome: Option<Outcome>) {
-        let (Some(outcome), Some(esp)) = (outcome, self.medium_esp.clone()) else {
-            return;
+    /// Writes the report to the medium that this attempt began with.
+    pub fn save_report(&self, outcome: Outcome) {
+        let Some(medium) = &self.medium else {
+            return self.context.consoles.say("There is no medium that the report could be saved to.");
         };
-        match report::save(self.context, &esp, &self.report(outcome)) {
-            Ok(name) => self.context.consoles.say(format!("The report is on the medium: {name}")),
-            Err(error) => {
-                self.context.consoles.say(format!("The report could not be saved: {}", error.chain()));
-            }
-        }
+        let saved =
+            medium.esp(self.context).and_then(|esp| report::save(self.context, &esp, &self.report(outcome)));
+        self.context.consoles.say(match saved {
+            Ok(name) => format!("The report is on the medium: {name}"),
+            Err(error) => format!("The report could not be saved: {}", error.chain()),
+        });
     }
 
     fn report(&self, outcome: Outcome) -> InstallReport {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::probe::Machine;
 use landfall_hosts::manifest::{FORMAT, Manifest};
 use landfall_hosts::paths::data;
-use landfall_hosts::rule;
+use landfall_hosts::rule::{self, FactMap, Rule};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -85,8 +85,17 @@ pub fn named_or_only(context: &Context, medium: &Medium) -> Result<Chosen> {
 pub enum Choice {
     /// This one.
     One(Box<Chosen>),
-    /// One of these, and a person must say which.
-    Ask(Vec<String>),
+    /// A person must say which.
+    Ask(Undecided),
+}
+
+/// Hosts among which nothing decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecided {
+    /// Their names.
+    pub names: Vec<String>,
+    /// The rules of all of them fit the machine; else no rule on the medium does.
+    pub matching: bool,
 }
 
 /// Command line, else the one whose `match` fits the machine, else the only one, else a question.
@@ -94,28 +103,107 @@ pub fn choose(context: &Context, medium: &Medium, machine: &Machine) -> std::res
     if let Some(name) = context.cmdline.host() {
         return Ok(Choice::One(Box::new(read(medium, name)?)));
     }
-    let facts = machine.facts();
-    let mut matching = Vec::new();
+    let mut hosts = Vec::new();
     for name in medium.index.hosts.keys() {
-        let chosen = read(medium, name)?;
-        let rule = chosen.manifest.install.match_rule.as_ref();
-        if rule.is_some_and(|rule| rule::matches(rule, &facts).matches) {
-            matching.push(chosen);
-        }
+        hosts.push(read(medium, name)?);
     }
-    let all = || medium.index.hosts.keys().cloned().collect::<Vec<_>>();
-    match (matching.len(), medium.index.hosts.len()) {
-        (1, _) => Ok(matching.pop().map_or(Choice::Ask(all()), |one| Choice::One(Box::new(one)))),
-        (0, 0) => Err(Refusal::new(
+    let rules: Vec<Option<&Rule>> =
+        hosts.iter().map(|host| host.manifest.install.match_rule.as_ref()).collect();
+    let fitting = fitting(&rules, &machine.facts());
+    let mut fitting: Vec<Chosen> = fitting.into_iter().filter_map(|at| hosts.get(at).cloned()).collect();
+    let matching = !fitting.is_empty();
+    if !matching {
+        fitting = hosts;
+    }
+    let names = || fitting.iter().map(|host| host.manifest.host.clone()).collect();
+    match fitting.as_slice() {
+        [] => Err(Refusal::new(
             "no-host",
             "this medium holds no host at all",
             "build it again with the host's name: landfall build HOST --out IMAGE",
         )),
-        (0, 1) => {
-            let only = all().pop().unwrap_or_default();
-            Ok(Choice::One(Box::new(read(medium, &only)?)))
+        [only] => Ok(Choice::One(Box::new(only.clone()))),
+        _ => Ok(Choice::Ask(Undecided { names: names(), matching })),
+    }
+}
+
+/// Which of the rules fit, by their place.
+fn fitting(rules: &[Option<&Rule>], facts: &FactMap) -> Vec<usize> {
+    let fits = |rule: &Option<&Rule>| rule.is_some_and(|rule| rule::matches(rule, facts).matches);
+    rules.iter().enumerate().filter(|(_, rule)| fits(rule)).map(|(at, _)| at).collect()
+}
+
+impl Undecided {
+    /// The refusal where nobody can be asked: with the machine's own words for a host's file.
+    pub fn refusal(&self, machine: &Machine) -> Refusal {
+        let names = self.names.join(", ");
+        let (slug, message) = if self.matching {
+            ("several-hosts-match", format!("the [match] rules of several hosts fit this machine: {names}"))
+        } else {
+            (
+                "no-host-matches",
+                format!("no host of this medium has a [match] rule that fits this machine: {names}"),
+            )
+        };
+        Refusal::new(
+            slug,
+            message,
+            format!(
+                "give the host that this machine shall be a rule that fits no other, in hosts/HOST.toml, and \
+                 build the medium again; or choose an entry of the boot menu that names a host. One of these \
+                 lines is enough:\n[match]\n{}",
+                pasteable(machine)
+            ),
+        )
+    }
+}
+
+/// The facts of a machine as lines of a host's file, the best first.
+fn pasteable(machine: &Machine) -> String {
+    let kind = [("vendor", &machine.vendor), ("product", &machine.product)];
+    let kind = kind.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
+    let lines = machine.unique().into_iter().map(|(key, value)| (key, value, ""));
+    let lines = lines.chain(kind.map(|(key, value)| (key, value, "  # others may have the same")));
+    lines.map(|(key, value, note)| format!("{key} = {}{note}\n", toml::Value::String(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            vendor: Some("Maker".into()),
+            product: Some("X \"1\"".into()),
+            serial: Some("PF3ABCDE".into()),
+            uuid: Some("4c4c4544-0042-1010-8051-b4c04f4d3132".into()),
+            ..Machine::default()
         }
-        (0, _) => Ok(Choice::Ask(all())),
-        _ => Ok(Choice::Ask(matching.into_iter().map(|chosen| chosen.manifest.host).collect())),
+    }
+
+    #[test]
+    fn rules_that_fit_are_found_by_their_place() {
+        let facts = machine().facts();
+        let [this, other, kind] = ["serial = 'PF3ABCDE'", "serial = 'Z'", "vendor = 'Mak*'"]
+            .map(|text| toml::from_str::<Rule>(text).unwrap());
+        assert_eq!(fitting(&[None, Some(&other), Some(&this)], &facts), [2]);
+        assert_eq!(fitting(&[Some(&kind), None, Some(&this)], &facts), [0, 2]);
+        assert!(fitting(&[Some(&other), None], &facts).is_empty() && fitting(&[], &facts).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_has_lines_to_paste() {
+        let two = |matching| Undecided { names: vec!["a".into(), "b".into()], matching };
+        assert_eq!(two(true).refusal(&machine()).slug, "several-hosts-match");
+        let refusal = two(false).refusal(&machine());
+        assert_eq!(refusal.slug, "no-host-matches");
+        assert!(refusal.message.contains("a, b"), "{}", refusal.message);
+        let pasted = refusal.remedy.split_once("[match]\n").unwrap().1;
+        for line in pasted.lines() {
+            let rule: Rule = toml::from_str(line).unwrap();
+            assert!(rule::matches(&rule, &machine().facts()).matches, "{line}");
+        }
+        assert_eq!(pasted.lines().count(), 4);
+        assert!(pasted.starts_with("serial = \"PF3ABCDE\"\n"), "{pasted}");
     }
 }

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::mounts::{Kind, Mount};
 use crate::probe::{Disk, Partition, disks};
 use crate::table;
+use landfall_disk::guid::Uuid;
 use landfall_disk::{Gpt, types};
 use landfall_hosts::medium::MediumIndex;
 use landfall_hosts::paths::data;
@@ -31,10 +32,40 @@ pub struct Medium {
     pub esp: Partition,
     /// `medium.toml`.
     pub index: MediumIndex,
+    guid: Uuid,
     mount: Mount,
 }
 
+/// What a medium is known by when it may have been taken out since.
+#[derive(Debug, Clone)]
+pub struct Known {
+    disk: Disk,
+    guid: Uuid,
+}
+
+impl Known {
+    /// Its EFI system partition, wherever it is plugged in now.
+    pub fn esp(&self, context: &Context) -> Result<Partition> {
+        let found = disks::list(&context.roots).iter().find_map(|disk| self.esp_on(disk));
+        found.ok_or_else(|| {
+            Error::Words(format!("this installation's medium is not there any more: {}", self.disk.line()))
+        })
+    }
+
+    fn esp_on(&self, disk: &Disk) -> Option<Partition> {
+        let gpt = table::gpt(disk).filter(is_medium)?;
+        let esp = gpt.entries.iter().find(|entry| entry.type_guid == types::ESP)?;
+        let same = self.disk.is_same_hardware(disk) && gpt.disk_guid == self.guid;
+        table::device(disk, esp).filter(|_| same).cloned()
+    }
+}
+
 impl Medium {
+    /// What it will be known by.
+    pub fn known(&self) -> Known {
+        Known { disk: self.disk.clone(), guid: self.guid }
+    }
+
     /// Leaves it mounted for ever.
     pub fn keep_mounted(self) {
         self.mount.keep();
@@ -121,7 +152,9 @@ fn on_disk(context: &Context, disk: Disk, wanted: Option<&str>, trouble: &mut Ve
     let esp = gpt.entries.iter().find(|entry| entry.type_guid == types::ESP)?;
     let esp = table::device(&disk, esp)?.clone();
     match open(context, &data) {
-        Ok(Some((mount, folder, index))) => Some(Medium { folder, disk, data, esp, index, mount }),
+        Ok(Some((mount, folder, index))) => {
+            Some(Medium { folder, disk, data, esp, index, guid: gpt.disk_guid, mount })
+        }
         Ok(None) => None,
         Err(error) => {
             trouble.push(error.chain());
@@ -180,5 +213,36 @@ mod tests {
             assert!(!named(&Marker { phase, id }.to_string()));
         }
         assert!(!named(""));
+    }
+
+    #[test]
+    fn another_stick_in_the_same_port_is_not_the_medium() {
+        let guids = Guids::derived(b"x");
+        let stick = |guids: &Guids, name: &str| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            let layout = Layout::medium(64 * MIB, 64 * MIB);
+            file.as_file().set_len(layout.disk_bytes).unwrap();
+            write_new(file.as_file_mut(), &layout, guids, name, Old::Zeroes).unwrap();
+            file
+        };
+        let at = |file: &tempfile::NamedTempFile, name: &str, serial: &str| Disk {
+            name: name.into(),
+            path: file.path().into(),
+            sector_bytes: 512,
+            serial: Some(serial.into()),
+            partitions: vec![Partition { number: 2, name: format!("{name}2"), ..Partition::default() }],
+            ..Disk::default()
+        };
+        let ours = stick(&guids, types::MEDIUM_NAME);
+        let known = Known { disk: at(&ours, "sdb", "S1"), guid: guids.disk };
+        let found = |disk: &Disk| known.esp_on(disk).map(|esp| esp.name);
+        // It came back under another name.
+        assert_eq!(found(&at(&ours, "sdc", "S1")).as_deref(), Some("sdc2"));
+        assert_eq!(found(&at(&ours, "sdb", "S2")), None);
+        let other = stick(&Guids::derived(b"y"), types::MEDIUM_NAME);
+        assert_eq!(found(&at(&other, "sdb", "S1")), None);
+        let installed = Marker { phase: Phase::Done, id: InstallId([1; 8]) }.to_string();
+        assert_eq!(found(&at(&stick(&guids, &installed), "sdb", "S1")), None);
+        assert_eq!(found(&Disk { path: "/nowhere".into(), ..at(&ours, "sdb", "S1") }), None);
     }
 }

@@ -44,7 +44,7 @@ pub fn run(context: &Context) {
         let mut attempt = Attempt::new(context);
         match attempt.run() {
             Ok(finished) => done(context, &finished),
-            Err(stop) => stopped(context, &mut attempt, &stop),
+            Err(stop) => stopped(context, &attempt, &stop),
         }
     }
 }
@@ -62,9 +62,11 @@ fn done(context: &Context, finished: &Finished) -> ! {
 }
 
 /// Says why, keeps the report, and waits at a prompt or powers off. Comes back to try again.
-fn stopped(context: &Context, attempt: &mut Attempt<'_>, stop: &Stop) {
+fn stopped(context: &Context, attempt: &Attempt<'_>, stop: &Stop) {
     refusal::say(context, stop);
-    attempt.save_report(stop.outcome());
+    if let Some(outcome) = stop.outcome() {
+        attempt.save_report(outcome);
+    }
     let unwatched = context.cmdline.unattended() && attempt.on_error() == OnError::Poweroff;
     if unwatched && !matches!(stop, Stop::AlreadyDone { .. }) {
         context.consoles.say("Nobody watches this installation: the machine powers off.");
@@ -74,7 +76,7 @@ fn stopped(context: &Context, attempt: &mut Attempt<'_>, stop: &Stop) {
         match prompt::after_stop(context, stop, attempt.shell_is_free()) {
             Choice::Again => return,
             Choice::Disks => attempt.show_disks(),
-            Choice::Report => attempt.save_report(stop.outcome()),
+            Choice::Report(outcome) => attempt.save_report(outcome),
             Choice::Shell => prompt::shell(context),
             Choice::Restart => ending::restart(),
             Choice::PowerOff => ending::power_off(),

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::{ending, tools};
 use age::secrecy::SecretString;
+use landfall_hosts::report::Outcome;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
 use std::fs::File;
@@ -19,14 +20,14 @@ use zeroize::Zeroizing;
 const MAX_LINE_BYTES: usize = 4096;
 
 /// What a person may do after a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Choice {
     /// From the start.
     Again,
     /// List the disks and what is on them.
     Disks,
-    /// Write the report to the medium.
-    Report,
+    /// Write the report of this outcome to the medium.
+    Report(Outcome),
     /// A root shell.
     Shell,
     /// Start the machine again.
@@ -42,7 +43,9 @@ pub fn after_stop(context: &Context, stop: &Stop, shell: bool) -> Choice {
         choices.push((Choice::Again, "try again"));
     }
     choices.push((Choice::Disks, "show the disks"));
-    choices.push((Choice::Report, "save the report to the medium"));
+    if let Some(outcome) = stop.outcome() {
+        choices.push((Choice::Report(outcome), "save the report to the medium"));
+    }
     if shell {
         choices.push((Choice::Shell, "a shell"));
     }
@@ -53,7 +56,7 @@ pub fn after_stop(context: &Context, stop: &Stop, shell: bool) -> Choice {
         context.consoles.print("No shell: the medium still holds a bare identity.");
     }
     let number = menu(context, "What now?", &words);
-    choices.get(number).map_or(Choice::Again, |(choice, _)| *choice)
+    choices.into_iter().nth(number).map_or(Choice::Again, |(choice, _)| choice)
 }
 
 /// Asks for one of `items`; gives its index.

@@ -102,8 +102,10 @@ impl Attempt<'_> {
         let choice = hosts::choose(self.context, ground.medium, &self.machine)?;
         let (chosen, went) = match choice {
             hosts::Choice::One(chosen) => (*chosen, Went::Silent),
-            hosts::Choice::Ask(names) if dialogue.is_unattended() => return Err(several(&names).into()),
-            hosts::Choice::Ask(names) => {
+            hosts::Choice::Ask(open) if dialogue.is_unattended() => {
+                return Err(open.refusal(&self.machine).into());
+            }
+            hosts::Choice::Ask(hosts::Undecided { names, .. }) => {
                 let title = "Which host shall this machine be";
                 let Reply::Given(number) = dialogue.choose("host", title, &names) else {
                     return Ok(Went::Back);
@@ -279,14 +281,6 @@ fn identity_of(ground: &Ground<'_>, draft: &mut Draft, dialogue: &mut Dialogue<'
     let (identity, went) = identity::take(dialogue, &ground.medium.folder, host)?;
     draft.identity = identity;
     Ok(went)
-}
-
-fn several(names: &[String]) -> Refusal {
-    Refusal::new(
-        "several-hosts",
-        format!("several hosts of this medium could be this machine: {}", names.join(", ")),
-        "give each a [match] rule that fits one machine, or choose an entry of the boot menu",
-    )
 }
 
 fn left(host: Option<&str>) -> Refusal {

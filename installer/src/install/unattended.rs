@@ -108,6 +108,7 @@ fn in_place(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_hosts::host::OnError;
 
     fn mark(state: &str) -> Unattended {
         Unattended {
@@ -115,6 +116,7 @@ mod tests {
             install_id: "0011223344556677".into(),
             host: Some("vm".into()),
             state: state.into(),
+            on_error: OnError::Poweroff,
         }
     }
 
@@ -129,6 +131,7 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap().len(), UNATTENDED_SIZE);
         let found = read(top.path()).unwrap().unwrap();
         assert!(is_done(&found));
+        assert_eq!(found.on_error, OnError::Poweroff);
         assert_eq!(found.host.as_deref(), Some("vm"));
     }
 
@@ -140,6 +143,8 @@ mod tests {
         let text = |state: &str| toml::to_string(&mark(state)).unwrap();
         assert!(parse(&text("maybe")).is_err());
         assert!(parse(&text("pending")).unwrap().is_some());
+        let older = text("pending").replace("on_error = \"poweroff\"\n", "");
+        assert_eq!(parse(&older).unwrap().unwrap().on_error, OnError::Prompt);
         let attended = Unattended { host: None, ..mark("pending") };
         assert_eq!(parse(&toml::to_string(&attended).unwrap()).unwrap(), None);
     }
