@@ -96,6 +96,8 @@ pub mod cmdline {
     pub const DATA: &str = "landfall.data";
     /// `1` where the data partition is encrypted: a plain one in its place is then refused.
     pub const ENCRYPTED: &str = "landfall.encrypted";
+    /// Identity of the encrypted volume: only it is opened without a person.
+    pub const VOLUME: &str = "landfall.volume";
     /// `1` on the default entry of an unattended medium.
     pub const UNATTENDED: &str = "landfall.unattended";
 }

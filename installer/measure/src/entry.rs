@@ -5,6 +5,7 @@ use crate::digest::Digest;
 use crate::initrds::Initrds;
 use crate::pe::{NotPe, authenticode};
 use crate::predict::{Start, load_options};
+use landfall_hosts::paths::cmdline;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -79,6 +80,20 @@ impl Entry {
         Ok(entry)
     }
 
+    /// Whether its start opens the encrypted volume of that identity, and nothing in its place.
+    ///
+    /// A key must be sealed to no other entry: it would start a disk of somebody else's making, and
+    /// what is on that could ask the TPM for this machine's key.
+    pub fn is_bound_to(&self, volume: Digest) -> bool {
+        let volume = volume.to_string();
+        let wanted = [(cmdline::MODE, "boot"), (cmdline::ENCRYPTED, "1"), (cmdline::VOLUME, volume.as_str())];
+        wanted.into_iter().all(|(key, value)| {
+            let words = self.options.split_whitespace();
+            let mut values = words.filter_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+            (values.next(), values.next()) == (Some(value), None)
+        })
+    }
+
     /// Its start, with all files as they are on the ESP that is mounted at `esp`.
     ///
     /// # Errors
@@ -144,6 +159,25 @@ mod tests {
             ["", "linux /a", "initrd /a", "linux /../etc\ninitrd /a", "linux /a\ninitrd //b", "linux \n"]
         {
             assert!(Entry::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_bound_by_one_word_of_each_kind_alone() {
+        let volume = Digest::of(b"volume");
+        let bound = |options: &str| Entry { options: options.into(), ..Entry::default() }.is_bound_to(volume);
+        let good = format!("quiet landfall.mode=boot landfall.encrypted=1 landfall.volume={volume}");
+        assert!(bound(&good));
+        for bad in [
+            good.replace("boot", "install"),
+            good.replace("encrypted=1", "encrypted=0"),
+            good.replace(&volume.to_string(), &Digest::of(b"other").to_string()),
+            good.replace(" landfall.encrypted=1", ""),
+            format!("{good} landfall.encrypted=0"),
+            format!("{good} landfall.volume=x"),
+            String::new(),
+        ] {
+            assert!(!bound(&bad), "{bad}");
         }
     }
 

@@ -16,7 +16,7 @@ pub use digest::Digest;
 pub use entry::{Entry, EntryError, LOADER, loader};
 pub use event_log::{BadLog, EventLog};
 pub use initrds::Initrds;
-pub use machine::{SECURITY, Tpm};
+pub use machine::{Foreseen, SECURITY, Tpm};
 pub use pe::{NotPe, authenticode};
 pub use predict::{Doubt, PCRS, Pcrs, Start, load_options, observed_before, plain_before, predict};
 pub use slots::{BadHeader, Header, TpmSlot, credential, enrol_arguments};

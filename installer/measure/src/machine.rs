@@ -1,8 +1,10 @@
 //! The running machine's TPM, as the kernel shows it in sysfs and securityfs.
 
 use crate::digest::Digest;
+use crate::entry::{Entry, loader};
 use crate::event_log::EventLog;
-use crate::predict::{PCRS, Pcrs};
+use crate::predict::{PCRS, Pcrs, observed_before, plain_before, predict};
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +62,49 @@ impl Tpm {
     pub fn now(&self) -> Result<Pcrs, String> {
         let [a, b, c, d] = PCRS.map(|number| self.pcr(number));
         Ok(Pcrs([a?, b?, c?, d?]))
+    }
+}
+
+/// What an entry's start will give on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// What it may be: by what a firmware does whose first boot entry starts, and by what this one did in
+    /// this very boot. They differ where it tried something else before.
+    pub starts: Vec<Pcrs>,
+    /// Why neither is sure, in words.
+    pub doubt: Option<String>,
+}
+
+impl Tpm {
+    /// Predicts the start of an entry whose files are on the ESP that is mounted at `esp`, and from which
+    /// this boot came. The firmware's log is in securityfs, which must be mounted.
+    ///
+    /// # Errors
+    /// In words, if a file of the entry, or the TPM, cannot be read.
+    pub fn foresee(&self, esp: &Path, entry: &Entry) -> Result<Foreseen, String> {
+        let start = entry.start(esp).map_err(|error| chain(&error))?;
+        let secure_boot = self.pcr(7)?;
+        let plain = plain_before().to_vec();
+        let (before, doubt) = match self.before(esp) {
+            Ok(seen) if seen == plain => (vec![plain], None),
+            Ok(seen) => (vec![plain, seen], None),
+            Err(why) => (vec![plain], Some(why)),
+        };
+        let starts = before.iter().map(|before| predict(&start, before, secure_boot)).collect();
+        Ok(Foreseen { starts, doubt })
+    }
+
+    fn before(&self, esp: &Path) -> Result<Vec<Digest>, String> {
+        let log = self.log()?;
+        let loader = loader(esp).map_err(|error| chain(&error))?;
+        observed_before(&log, self.pcr(4)?, loader).map_err(|doubt| doubt.to_string())
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
     }
 }
 

@@ -4,9 +4,9 @@ use landfall_measure::{
     Digest, Doubt, EventLog, Header, Pcrs, Start, load_options, observed_before, plain_before, predict,
 };
 
-const LOG: &[u8] = include_bytes!("../fixtures/guest.eventlog");
+const LOG: &[u8] = include_bytes!("corpus/log/guest");
 const PCRS: &str = include_str!("../fixtures/guest.pcrs");
-const HEADER: &str = include_str!("../fixtures/header.json");
+const HEADER: &str = include_str!("corpus/header/guest.json");
 
 /// Authenticode hashes of its shim, systemd-boot and kernel, by another implementation.
 const PROGRAMS: [&str; 3] = [
