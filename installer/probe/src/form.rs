@@ -7,7 +7,7 @@
 use crate::machine::Machine;
 use crate::names;
 use crate::pci::PciDevice;
-use crate::tried::{Decision, Tried};
+use crate::tried::{Decision, Found, Rule, Seen, decide};
 
 /// Forms that a chassis type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,49 +58,49 @@ const MANAGEMENT: &[&str] = &[
     "103c:22f6",
 ];
 
-type Found = Option<(&'static str, String)>;
-
-struct Rule {
-    name: &'static str,
-    find: fn(&Machine) -> Found,
-}
-
 const RULES: &[Rule] = &[
-    Rule { name: "a management processor, and no battery", find: management },
-    Rule { name: "a system battery", find: battery },
-    Rule { name: "an IPMI interface, and no battery", find: ipmi },
-    Rule { name: "a server's family", find: |m| named(m, names::SERVER, "server") },
-    Rule { name: "a chassis that stands at a desk alone", find: precise_desk },
-    Rule { name: "a portable family", find: |m| named(m, names::PORTABLE, "laptop") },
-    Rule { name: "the chassis of a rack", find: rack },
-    Rule { name: "a maker of servers", find: server_maker },
-    Rule { name: "a stationary family", find: |m| named(m, names::STATIONARY, "desktop") },
-    Rule { name: "a fabric of clusters, and no sound", find: fabric },
-    Rule { name: "wired network, no sound and no radio", find: headless },
-    Rule { name: "a maker of portable machines", find: |m| made(m, names::PORTABLE_MAKERS, "laptop") },
-    Rule { name: "a maker of stationary machines", find: |m| made(m, names::STATIONARY_MAKERS, "desktop") },
-    Rule { name: "a portable chassis without any supply", find: no_supply },
-    Rule { name: "a portable chassis", find: portable },
-    Rule { name: "coreboot's default chassis in a Chromebook", find: chromebook },
-    Rule { name: "the chassis of a desk", find: desk },
-    Rule { name: "an AC adapter that the firmware watches", find: adapter },
-    Rule { name: "no chassis type, and a maker of mostly portable machines", find: left_out },
-    Rule { name: "a firmware maker of laptops", find: mobile_firmware },
-    Rule { name: "mobile silicon", find: mobile_silicon },
+    Rule { name: "a management processor, and no battery", looks_at: Seen::Pci, find: management },
+    Rule { name: "a system battery", looks_at: Seen::Supplies, find: battery },
+    Rule { name: "an IPMI interface, and no battery", looks_at: Seen::Pci, find: ipmi },
+    Rule { name: "a server's family", looks_at: Seen::Names, find: |m| named(m, names::SERVER, "server") },
+    Rule { name: "a chassis that stands at a desk alone", looks_at: Seen::Chassis, find: precise_desk },
+    Rule { name: "a portable family", looks_at: Seen::Names, find: |m| named(m, names::PORTABLE, "laptop") },
+    Rule { name: "the chassis of a rack", looks_at: Seen::Chassis, find: rack },
+    Rule { name: "a maker of servers", looks_at: Seen::Makers, find: server_maker },
+    Rule {
+        name: "a stationary family",
+        looks_at: Seen::Names,
+        find: |m| named(m, names::STATIONARY, "desktop"),
+    },
+    Rule { name: "a fabric of clusters, and no sound", looks_at: Seen::Pci, find: fabric },
+    Rule { name: "wired network, no sound and no radio", looks_at: Seen::Pci, find: headless },
+    Rule {
+        name: "a maker of portable machines",
+        looks_at: Seen::Makers,
+        find: |m| made(m, names::PORTABLE_MAKERS, "laptop"),
+    },
+    Rule {
+        name: "a maker of stationary machines",
+        looks_at: Seen::Makers,
+        find: |m| made(m, names::STATIONARY_MAKERS, "desktop"),
+    },
+    Rule { name: "a portable chassis without any supply", looks_at: Seen::Supplies, find: no_supply },
+    Rule { name: "a portable chassis", looks_at: Seen::Chassis, find: portable },
+    Rule { name: "coreboot's default chassis in a Chromebook", looks_at: Seen::Firmware, find: chromebook },
+    Rule { name: "the chassis of a desk", looks_at: Seen::Chassis, find: desk },
+    Rule { name: "an AC adapter that the firmware watches", looks_at: Seen::Supplies, find: adapter },
+    Rule {
+        name: "no chassis type, and a maker of mostly portable machines",
+        looks_at: Seen::Makers,
+        find: left_out,
+    },
+    Rule { name: "a firmware maker of laptops", looks_at: Seen::Firmware, find: mobile_firmware },
+    Rule { name: "mobile silicon", looks_at: Seen::Processor, find: mobile_silicon },
 ];
 
 /// The form: `laptop`, `desktop` or `server`, with every rule that was tried.
 pub fn of(machine: &Machine) -> Decision {
-    let mut tried = Vec::new();
-    for rule in RULES {
-        let found = (rule.find)(machine);
-        tried.push(Tried::new(rule.name, found.as_ref().map(|(_, because)| because.clone())));
-        if let Some((answer, because)) = found {
-            return Decision { answer: answer.to_owned(), because: vec![because], tried };
-        }
-    }
-    let because = vec!["nothing tells, and most machines of unknown form are desktops".to_owned()];
-    Decision { answer: "desktop".into(), because, tried }
+    decide(RULES, machine, ("desktop", "nothing tells, and most machines of unknown form are desktops"))
 }
 
 /// Workstations have such a chip too, and beside it what no server has: a radio.

@@ -2,55 +2,42 @@
 //! `pci.ids`): three megabytes that the installer does not carry.
 
 use crate::pci::PciDevice;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Where systems keep the list.
 const PLACES: [&str; 2] = ["usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids"];
 
-/// Names by `vendor` and by `vendor:device`.
+/// The text of the list. A machine has some forty functions and the list as many thousand lines, so a name is looked
+/// up where it stands.
 #[derive(Debug, Clone, Default)]
-pub struct PciNames(BTreeMap<String, String>);
+pub struct PciNames(String);
 
 impl PciNames {
     /// The list of the system below `root`; empty where it has none.
     pub fn of_system(root: &Path) -> Self {
         let read = |place: &&str| std::fs::read(root.join(place)).ok();
         let bytes = PLACES.iter().find_map(read).unwrap_or_default();
-        Self::parse(&String::from_utf8_lossy(&bytes))
+        Self::new(&String::from_utf8_lossy(&bytes))
     }
 
-    /// Vendors stand at the start of a line, devices behind a tab, subsystems behind two; classes
-    /// come last, behind `C`.
-    fn parse(text: &str) -> Self {
-        let mut names = BTreeMap::new();
-        let mut vendor: Option<String> = None;
-        for line in text.lines() {
-            if line.starts_with("\t\t") || line.starts_with('#') {
-                continue;
-            }
-            let inner = line.strip_prefix('\t');
-            let entry = inner.unwrap_or(line).split_once("  ").filter(|(id, _)| is_id(id));
-            match (inner, entry, &vendor) {
-                (None, Some((id, name)), _) => {
-                    names.insert(id.to_owned(), name.trim().to_owned());
-                    vendor = Some(id.to_owned());
-                }
-                (Some(_), Some((id, name)), Some(vendor)) => {
-                    names.insert(format!("{vendor}:{id}"), name.trim().to_owned());
-                }
-                (None, None, _) if !line.is_empty() => vendor = None,
-                _ => {}
-            }
-        }
-        Self(names)
+    /// A line is found by the end of the one before it.
+    fn new(text: &str) -> Self {
+        Self(format!("\n{text}"))
     }
 
-    /// `NVIDIA Corporation TU104GL [Tesla T4]`.
+    /// `NVIDIA Corporation TU104GL [Tesla T4]`: vendors stand at the start of a line, their devices behind a tab below,
+    /// subsystems behind two.
     pub fn of(&self, device: &PciDevice) -> Option<String> {
-        let vendor = self.0.get(&device.vendor)?;
-        let name = self.0.get(&device.id());
-        Some(name.map_or_else(|| vendor.clone(), |name| format!("{vendor} {name}")))
+        if !is_id(&device.vendor) || !is_id(&device.device) {
+            return None;
+        }
+        let (_, below) = self.0.split_once(&format!("\n{}  ", device.vendor))?;
+        let mut lines = below.lines();
+        let vendor = lines.next().unwrap_or_default().trim();
+        let devices = lines.take_while(|line| line.is_empty() || line.starts_with(['\t', '#']));
+        let prefix = format!("\t{}  ", device.device);
+        let name = devices.into_iter().find_map(|line| line.strip_prefix(&prefix));
+        Some(name.map_or_else(|| vendor.to_owned(), |name| format!("{vendor} {}", name.trim())))
     }
 }
 
@@ -82,20 +69,25 @@ mod tests {
 
     #[test]
     fn names_of_vendors_and_devices() {
-        let names = PciNames::parse(
-            "# x\n10de  NVIDIA\n\t1eb8  TU104GL\n\t\t10de 12a2  T4\nC 03  Display\n\t00  VGA\n",
+        let names = PciNames::new(
+            "# x\n1022  AMD\n\t1eb9  Other\n10de  NVIDIA\n# y\n\n\t1eb8  TU104GL\n\t\t10de 12a2  T4\nC 03  Display\n\t00  VGA\n",
         );
         let device =
             |id: &str| PciDevice { vendor: "10de".into(), device: id.into(), ..PciDevice::default() };
         assert_eq!(names.of(&device("1eb8")).as_deref(), Some("NVIDIA TU104GL"));
         assert_eq!(names.of(&device("0000")).as_deref(), Some("NVIDIA"));
+        assert_eq!(names.of(&device("1eb9")).as_deref(), Some("NVIDIA"), "another maker's");
         assert_eq!(names.of(&PciDevice::default()), None);
     }
 
     #[test]
     fn noise_is_no_name() {
+        let device =
+            |vendor: &str| PciDevice { vendor: vendor.into(), device: "1234".into(), ..PciDevice::default() };
         for text in ["", "\t", "\t10de  x", "zzzz  x\n\t1234  y", "10de", "\0\u{fffd}\n\t\t\t"] {
-            assert!(PciNames::parse(text).0.is_empty(), "{text:?}");
+            for vendor in ["10de", "zzzz", "", "\n"] {
+                assert_eq!(PciNames::new(text).of(&device(vendor)), None, "{text:?}, {vendor:?}");
+            }
         }
     }
 }

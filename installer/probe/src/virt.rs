@@ -1,7 +1,7 @@
 //! Which hypervisor, by the names of `systemd-detect-virt` (systemd, `src/basic/virt.c`).
 
 use crate::machine::Machine;
-use crate::tried::{Decision, Tried};
+use crate::tried::{Decision, Found, Rule, Seen, decide};
 
 /// What each hypervisor leaves in CPUID leaf 0x40000000.
 const SIGNATURES: &[(&str, &str)] = &[
@@ -74,46 +74,30 @@ const PCI: &[(&str, &str, &str)] = &[
 
 /// The kind, `none` on bare metal, with every rule that was tried.
 pub fn kind(machine: &Machine) -> Decision {
-    let mut tried = Vec::new();
-    for rule in RULES {
-        let found = (rule.find)(machine);
-        tried.push(Tried::new(rule.name, found.as_ref().map(|(_, because)| because.clone())));
-        if let Some((answer, because)) = found {
-            return Decision { answer, because: vec![because], tried };
-        }
-    }
-    let because = vec!["neither CPUID, DMI, PCI nor the kernel names a hypervisor".to_owned()];
-    Decision { answer: "none".into(), because, tried }
-}
-
-type Found = Option<(String, String)>;
-
-struct Rule {
-    name: &'static str,
-    find: fn(&Machine) -> Found,
+    decide(RULES, machine, ("none", "neither CPUID, DMI, PCI nor the kernel names a hypervisor"))
 }
 
 const RULES: &[Rule] = &[
-    Rule { name: "Xen's own domain 0 is bare metal", find: xen_dom0 },
-    Rule { name: "an instance type of bare metal", find: cloud_metal },
-    Rule { name: "Windows' subsystem for Linux", find: wsl },
-    Rule { name: "DMI of a cloud or desktop hypervisor", find: |m| dmi(m, DMI_FIRST) },
-    Rule { name: "QEMU that poses as Hyper-V", find: posing },
-    Rule { name: "CPUID signature", find: signature },
-    Rule { name: "the kernel's hypervisor type", find: kernel_type },
-    Rule { name: "DMI of a hypervisor", find: last_dmi },
-    Rule { name: "Hyper-V's DMI", find: hyper_v },
-    Rule { name: "devices that only hypervisors make", find: devices },
-    Rule { name: "the processor's hypervisor flag", find: flag },
+    Rule { name: "Xen's own domain 0 is bare metal", looks_at: Seen::Kernel, find: xen_dom0 },
+    Rule { name: "an instance type of bare metal", looks_at: Seen::Names, find: cloud_metal },
+    Rule { name: "Windows' subsystem for Linux", looks_at: Seen::Kernel, find: wsl },
+    Rule { name: "DMI of a cloud or desktop hypervisor", looks_at: Seen::Dmi, find: |m| dmi(m, DMI_FIRST) },
+    Rule { name: "QEMU that poses as Hyper-V", looks_at: Seen::Signature, find: posing },
+    Rule { name: "CPUID signature", looks_at: Seen::Signature, find: signature },
+    Rule { name: "the kernel's hypervisor type", looks_at: Seen::Kernel, find: kernel_type },
+    Rule { name: "DMI of a hypervisor", looks_at: Seen::Dmi, find: last_dmi },
+    Rule { name: "Hyper-V's DMI", looks_at: Seen::Dmi, find: hyper_v },
+    Rule { name: "devices that only hypervisors make", looks_at: Seen::Pci, find: devices },
+    Rule { name: "the processor's hypervisor flag", looks_at: Seen::Processor, find: flag },
 ];
 
-fn hit(kind: &str, because: String) -> Found {
-    Some((kind.to_owned(), because))
+fn hit(kind: &'static str, because: String) -> Found {
+    Some((kind, because))
 }
 
 fn xen_dom0(machine: &Machine) -> Found {
     let control = machine.xen_capabilities.as_deref().is_some_and(|text| text.contains("control_d"));
-    control.then(|| ("none".into(), "/proc/xen/capabilities says control_d".into()))
+    control.then(|| ("none", "/proc/xen/capabilities says control_d".into()))
 }
 
 fn cloud_metal(machine: &Machine) -> Found {
@@ -121,7 +105,7 @@ fn cloud_metal(machine: &Machine) -> Found {
     let vendor = machine.vendor.as_deref().is_some_and(|vendor| cloud.contains(&vendor));
     let product = machine.product.as_deref()?;
     let metal = product.ends_with(".metal") || product.contains(".metal-") || product.ends_with("-metal");
-    (vendor && metal).then(|| ("none".into(), format!("the product is \"{product}\"")))
+    (vendor && metal).then(|| ("none", format!("the product is \"{product}\"")))
 }
 
 fn wsl(machine: &Machine) -> Found {
@@ -132,10 +116,10 @@ fn wsl(machine: &Machine) -> Found {
     // The paravirtual GPU of Windows' subsystem; its guests have no SMBIOS, others of Hyper-V do.
     let gpu = machine.devices().iter().any(|device| device.id() == "1414:008e");
     let bare = machine.vendor.is_none() && machine.product.is_none();
-    (gpu && bare).then(|| ("wsl".into(), "a GPU 1414:008e and no DMI".into()))
+    (gpu && bare).then(|| ("wsl", "a GPU 1414:008e and no DMI".into()))
 }
 
-fn dmi(machine: &Machine, table: &[(&str, &str)]) -> Found {
+fn dmi(machine: &Machine, table: &[(&str, &'static str)]) -> Found {
     let fields = machine.dmi_texts();
     table.iter().find_map(|(mark, kind)| {
         let field = fields.iter().find(|text| text.starts_with(mark))?;
@@ -161,7 +145,7 @@ fn signature(machine: &Machine) -> Found {
 
 fn kernel_type(machine: &Machine) -> Found {
     let text = machine.hypervisor_type.as_deref()?;
-    (text == "xen").then(|| ("xen".into(), "/sys/hypervisor/type is xen".into()))
+    (text == "xen").then(|| ("xen", "/sys/hypervisor/type is xen".into()))
 }
 
 fn last_dmi(machine: &Machine) -> Found {
@@ -178,7 +162,7 @@ fn last_dmi(machine: &Machine) -> Found {
 fn hyper_v(machine: &Machine) -> Found {
     let is = |text: &Option<String>, wanted| text.as_deref() == Some(wanted);
     let hyper_v = is(&machine.vendor, "Microsoft Corporation") && is(&machine.product, "Virtual Machine");
-    hyper_v.then(|| ("microsoft".into(), "DMI says \"Microsoft Corporation\", \"Virtual Machine\"".into()))
+    hyper_v.then(|| ("microsoft", "DMI says \"Microsoft Corporation\", \"Virtual Machine\"".into()))
 }
 
 fn devices(machine: &Machine) -> Found {
@@ -197,5 +181,5 @@ fn devices(machine: &Machine) -> Found {
 
 fn flag(machine: &Machine) -> Found {
     (machine.cpu.hypervisor_flag == Some(true))
-        .then(|| ("vm-other".into(), "/proc/cpuinfo has the flag hypervisor".into()))
+        .then(|| ("vm-other", "/proc/cpuinfo has the flag hypervisor".into()))
 }

@@ -19,7 +19,6 @@ mod report;
 mod settle;
 mod state;
 mod summary;
-mod swap;
 mod target;
 pub mod unattended;
 pub mod variant;
