@@ -1,6 +1,7 @@
 //! The measurements of `cargo xtask bench`: ratios with the raw figures beside them.
 
 mod flash;
+mod probe;
 mod update;
 
 use crate::error::{Doing, Error, Result};
@@ -29,6 +30,11 @@ const ALL: &[Measurement] = &[
     ('g', flash::flash_rate),
 ];
 
+/// One that needs no medium.
+type Alone = (char, fn() -> Result<()>);
+
+const ALONE: &[Alone] = &[('p', probe::time)];
+
 /// What the measurements share.
 pub(crate) struct Bench {
     pub fixture: Fixture,
@@ -38,13 +44,19 @@ pub(crate) struct Bench {
 
 /// Runs the measurements of these letters, or all.
 pub fn run_letters(letters: &str) -> Result<()> {
+    let wanted = |letter: &char| letters.is_empty() || letters.contains(*letter);
+    for (_, measure) in ALONE.iter().filter(|(letter, _)| wanted(letter)) {
+        measure()?;
+    }
+    if !ALL.iter().any(|(letter, _)| wanted(letter)) {
+        return Ok(());
+    }
     tools::ensure(&[Need::Qemu, Need::Peers])?;
     let parent = tools::target().join("qemu-bench");
     std::fs::create_dir_all(&parent).doing("creating", &parent)?;
     let folder = tempfile::tempdir_in(&parent).doing("creating a folder in", &parent)?;
     let fixture = Fixture::make(&folder.path().join("fixture"), &[HOST])?;
     let bench = Bench { fixture, folder: folder.path().to_path_buf(), machine: std::cell::OnceCell::new() };
-    let wanted = |letter: &char| letters.is_empty() || letters.contains(*letter);
     for (_, measure) in ALL.iter().filter(|(letter, _)| wanted(letter)) {
         measure(&bench)?;
     }

@@ -35,6 +35,17 @@ DefinitionBlock ("", "SSDT", 2, "LNDFLL", "LAPTOP", 1)
 }
 "#;
 
+/// SMBIOS type 0 (SMBIOS 3.7, 7.1). QEMU's own says "virtual machine" in its characteristics, which systemd asks.
+const FIRMWARE: &[u8] = &[
+    0, 24, 0x00, 0x00, // type, length, handle
+    1, 2, 0x00, 0xe8, 3, 0, // vendor, version, segment, date, size
+    0x08, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x08, // no characteristics, but UEFI
+    1, 0, 0xff, 0xff, // release of the system's firmware, none of the controller's
+    b'L', b'E', b'N', b'O', b'V', b'O', 0, // vendor
+    b'N', b'1', b'L', b'E', b'T', b'0', b'0', b'W', 0, // version
+    b'0', b'1', b'/', b'0', b'1', b'/', b'2', b'0', b'2', b'4', 0, 0, // date
+];
+
 /// SMBIOS type 3 (SMBIOS 3.7, 7.4), whose chassis type QEMU takes from a file alone: 10, a notebook.
 const NOTEBOOK: &[u8] = &[
     3, 22, 0x00, 0x03, // type, length, handle
@@ -47,15 +58,16 @@ const NOTEBOOK: &[u8] = &[
 /// Turns a machine into a laptop; the tables are made in `folder`.
 pub fn become_laptop(machine: &mut Machine, folder: &Path) -> Result<()> {
     tools::ensure(&[tools::Need::Laptop])?;
-    let chassis = folder.join("chassis.bin");
-    std::fs::write(&chassis, NOTEBOOK).doing("writing", &chassis)?;
+    for (name, table) in [("firmware.bin", FIRMWARE), ("chassis.bin", NOTEBOOK)] {
+        let path = folder.join(name);
+        std::fs::write(&path, table).doing("writing", &path)?;
+        machine.smbios.push(format!("file={}", quoted(&path)));
+    }
     machine.cpu_flags.push("-hypervisor".into());
     machine.acpi_tables.push(compile(folder)?);
     machine.smbios.extend([
-        "type=0,vendor=LENOVO,version=N1LET00W,date=01/01/2024".into(),
         "type=1,manufacturer=LENOVO,product=20XXCTO1WW,version=ThinkPad,serial=PF3ABCDE".into(),
         "type=2,manufacturer=LENOVO,product=20XXCTO1WW".into(),
-        format!("file={}", quoted(&chassis)),
     ]);
     Ok(())
 }

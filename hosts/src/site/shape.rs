@@ -341,7 +341,12 @@ fn ssh_key(text: &str) -> bool {
 }
 
 fn swap(text: &str) -> bool {
-    text.parse::<crate::swap::Swap>().is_ok()
+    match text.split_once(':') {
+        None => matches!(text, "none" | "zram"),
+        Some(("partition", "ram")) => true,
+        Some(("file" | "partition", size)) => crate::rule::parse_size(size).is_ok_and(|n| n > 0),
+        Some(_) => false,
+    }
 }
 
 fn recipient(text: &str) -> bool {

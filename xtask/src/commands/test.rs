@@ -9,7 +9,8 @@ use std::time::Instant;
 
 /// The files of `qemu-tests/tests`, in the order in which a fault shows soonest. All of them together stay below an
 /// hour on 2 cores.
-const SUITES: &[&str] = &["firmware", "tailnet", "images", "refusals", "flash", "interactive", "machine"];
+const SUITES: &[&str] =
+    &["firmware", "tailnet", "images", "refusals", "flash", "interactive", "profiles", "machine"];
 
 /// How long a fuzz target runs (`landfall_fuzz::SECONDS`).
 const FUZZ_SECONDS: &str = "LANDFALL_FUZZ_SECONDS";
