@@ -29,6 +29,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// One line for people: which disk, and what it holds.
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.disk.line(), self.content.words())
+    }
+
     /// As data, and what it holds in words.
     pub fn for_report(&self) -> serde_json::Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
@@ -110,14 +115,14 @@ fn one<'a>(ask: &Ask<'a>) -> Result<&'a Seen, Refusal> {
     if let [only] = chosen.as_slice() {
         return Ok(only);
     }
-    let lines: Vec<String> = all.iter().map(|seen| seen.disk.line()).collect();
+    let lines: Vec<String> = all.iter().map(|seen| seen.line()).collect();
     Err(Refusal::new(
         "several-disks-match",
         format!(
-            "{} disks match the rule of {}, and only one may: {}",
+            "{} disks match the rule of {}, and only one may:\n{}",
             all.len(),
             ask.manifest.host,
-            lines.join(", ")
+            lines.join("\n")
         ),
         format!(
             "name one disk in hosts/{}.toml ([disk] match, by serial or wwn) and build the medium again, \
@@ -193,7 +198,7 @@ fn may_write(target: &Seen, existing: Existing) -> Result<(), Refusal> {
         let by = if holders.is_empty() { "it is mounted".into() } else { format!("{holders} holds it") };
         return Err(Refusal::new(
             "disk-in-use",
-            format!("{line} is in use: {by}"),
+            format!("{line} is in use: {by}. It holds {}", target.content.words()),
             "stop what uses it, or name another disk in the site",
         ));
     }

@@ -9,7 +9,7 @@ use super::hash::From;
 use super::hosts::{self, Chosen};
 use super::identity::{self, Identity};
 use super::medium::Medium;
-use super::plan::{Ask, Plan, Seen, firmware, matching, plan};
+use super::plan::{Ask, Plan, firmware, matching, plan};
 use super::progress::Bar;
 use super::refusal::{Refusal, Stop};
 use super::summary;
@@ -217,8 +217,7 @@ impl Attempt<'_> {
         let all = matching(&ask)?;
         let mut went = Went::Silent;
         if !dialogue.is_unattended() && all.len() > 1 {
-            let line = |seen: &&Seen| format!("{}: {}", seen.disk.line(), seen.content.words());
-            let items: Vec<String> = all.iter().map(line).collect();
+            let items: Vec<String> = all.iter().map(|seen| seen.line()).collect();
             let title = format!("Which disk shall {} be installed on", manifest.host);
             let Reply::Given(number) = dialogue.choose("disk", &title, &items) else {
                 return Ok(Went::Back);

@@ -1,6 +1,8 @@
 use super::*;
 use landfall_hosts::manifest::{InstallSpec, LayerKind, LayerRef};
 
+mod cross;
+
 const GIB: u64 = 1 << 30;
 
 fn disk(name: &str, size_gib: u64, transport: &str) -> Seen {
