@@ -2,6 +2,7 @@
 //! refuses: a key is honoured or it is here, so that none is accepted and ignored.
 
 use crate::host::{Existing, Host, Unlock};
+use crate::swap::Swap;
 
 /// A key that this host sets and nobody builds: its path, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +32,8 @@ const TABLE: &[Row] = &[
     (&["theme"], |h| h.theme.gtk.is_some() || h.theme.cursor.is_some(), "themes come with desktops"),
     (&["disk", "encrypt", "unlock"], unlocks_by_tpm, "the installer seals nothing to a TPM"),
     (&["disk", "existing"], |h| h.disk.existing == Existing::KeepState, "the installer cannot keep state"),
-    (&["disk", "swap"], swaps, "the installer makes no swap"),
+    (&["disk", "swap"], bare_swap, "it would hold what the encrypted disk protects; use zram or file:SIZE"),
     (&["disk", "layout"], |h| h.disk.layout.is_some(), "there is one layout"),
-    (&["mounts"], |h| !h.mounts.is_empty(), "further disks are not mounted"),
     (&["updates", "auto"], updates, "nothing runs updates on a schedule"),
 ];
 
@@ -41,8 +41,9 @@ fn other_timeout(host: &Host) -> bool {
     host.boot.timeout.is_some_and(|seconds| seconds != 3)
 }
 
-fn swaps(host: &Host) -> bool {
-    host.disk.swap.as_deref().is_some_and(|swap| swap != "none")
+fn bare_swap(host: &Host) -> bool {
+    let swap = crate::machine::swap(host);
+    host.disk.encrypt.is_some() && matches!(swap, Swap::Partition(_) | Swap::PartitionOfMemory)
 }
 
 fn unlocks_by_tpm(host: &Host) -> bool {
@@ -75,6 +76,9 @@ pub fn not_buildable(host: &Host) -> Vec<NotBuildable> {
         if asks(host) {
             add(key, why);
         }
+    }
+    for (path, _) in host.mounts.iter().filter(|(_, mount)| mount.match_rule.is_some()) {
+        add(&["mounts", path, "match"], "a rule names disks, not filesystems; use label or uuid");
     }
     for (name, secret) in &host.secrets {
         if secret.key.is_some() || !secret.file.ends_with(".age") {
@@ -140,12 +144,10 @@ mod tests {
         let mut host = Host::default();
         host.network.manager = "networkmanager".into();
         assert_eq!(not_buildable(&host), []);
-        host.disk.swap = Some("none".into());
-        assert_eq!(not_buildable(&host), []);
-        host.disk.swap = Some("partition:ram".into());
+        host.disk.layout = Some("mirror".into());
         host.boot.splash = true;
         let text: Vec<String> = not_buildable(&host).iter().map(ToString::to_string).collect();
         assert!(text[0].starts_with("not buildable yet: boot.splash"), "{text:?}");
-        assert!(text[1].starts_with("not buildable yet: disk.swap"), "{text:?}");
+        assert!(text[1].starts_with("not buildable yet: disk.layout"), "{text:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! sorted and unique; removals (`"-NAME"`, `NAME = false`) are gone by the time a value is here.
 
 use crate::rule::Rule;
+use crate::swap::Swap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,6 +107,10 @@ impl Host {
                 packages.push("wpasupplicant");
             }
         }
+        if crate::machine::swap(self) == Swap::Zram {
+            packages.push("systemd-zram-generator");
+        }
+        packages.extend(crate::mounts::packages(self));
         packages
     }
 

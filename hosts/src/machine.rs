@@ -1,6 +1,7 @@
 //! What the host layer tells the running machine: `/usr/lib/landfall/machine.toml`.
 
 use crate::host::{Health, Tailnet};
+use crate::swap::Swap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,8 @@ pub struct Machine {
     pub homes: BTreeMap<String, MachineHome>,
     /// What makes a generation good.
     pub health: Health,
+    /// Where memory may be swapped to.
+    pub swap: Swap,
 }
 
 /// A user of the machine.
@@ -156,6 +159,7 @@ pub fn from_host(
         tailnet: host.tailnet.clone(),
         homes: crate::homes::settings(host, homes),
         health: host.health.clone(),
+        swap: swap(host),
     }
 }
 
@@ -165,6 +169,11 @@ fn is_for_the_installer(host: &crate::host::Host, name: &str, secret: &crate::ho
     let references = crate::site::finish::secret_references(host);
     let of_disk = |place: &Vec<String>| place.first().is_some_and(|part| part == "disk");
     !secret.expose && references.get(name).is_some_and(|places| places.iter().all(of_disk))
+}
+
+/// The host's swap; a text of another shape was reported when the site was read.
+pub fn swap(host: &crate::host::Host) -> Swap {
+    host.disk.swap.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 fn user_of(user: &crate::host::User) -> MachineUser {

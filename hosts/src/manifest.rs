@@ -6,6 +6,7 @@
 use crate::host::{Existing, OnError, Unlock};
 use crate::profiles::Variants;
 use crate::rule::Rule;
+use crate::swap::Swap;
 use serde::{Deserialize, Serialize};
 
 /// The format that this version writes, and the highest that it reads.
@@ -121,6 +122,9 @@ pub struct InstallSpec {
     /// LUKS2 on the data partition, when set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypt: Option<EncryptSpec>,
+    /// Swap, which takes room on the disk.
+    #[serde(default, skip_serializing_if = "Swap::is_none")]
+    pub swap: Swap,
 }
 
 /// How the data partition is encrypted.

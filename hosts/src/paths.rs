@@ -26,6 +26,8 @@ pub mod data {
     pub const LOST: &str = "landfall/lost";
     /// File that keeps a full disk from blocking the boot.
     pub const RESERVE: &str = "landfall/reserve";
+    /// Swap file of a host that says `swap = "file:SIZE"`.
+    pub const SWAP: &str = "landfall/swap";
     /// Persistent `/home`.
     pub const HOME: &str = "home";
     /// Persistent `/var`.

@@ -174,17 +174,32 @@ fn what_is_not_buildable_yet_is_a_note() {
         ),
         (
             "hosts/h.toml",
-            "imports = [\"friend:desktop/sway\"]\n[disk]\nencrypt = { unlock = [\"tpm2\"] }\nexisting = \"keep-state\"\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nlabel = \"m\"\n[boot]\nsplash = true",
+            "imports = [\"friend:desktop/sway\"]\n[disk]\nencrypt = { unlock = [\"tpm2\"] }\nexisting = \"keep-state\"\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nmatch = { serial = \"m\" }\n[boot]\nsplash = true",
         ),
     ];
     let problems = site(&files).check();
     assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
-    for key in
-        ["disk.encrypt.unlock", "disk.existing", "disk.swap", "mounts", "boot.splash", "friend:desktop/sway"]
-    {
+    for key in ["disk.encrypt.unlock", "disk.existing", "match", "boot.splash", "friend:desktop/sway"] {
         let found = problems.iter().find(|p| p.message.contains(key));
         assert!(found.is_some_and(|p| p.message.starts_with("not buildable yet: ")), "{key}: {problems:#?}");
     }
+    assert!(problems.iter().any(|p| p.message.contains("Secure Boot off alone")), "{problems:#?}");
+}
+
+#[test]
+fn places_for_other_disks_are_checked() {
+    let says = |mounts: &str, words: &str| {
+        let host = format!("[state]\nkeep = [\"/srv\"]\n{mounts}");
+        let problems = site(&[("hosts/h.toml", &host)]).check();
+        let found = problems.iter().find(|p| p.message.contains(words));
+        assert!(found.is_some_and(|p| p.at.line > 2), "{mounts}: {problems:#?}");
+    };
+    says("[mounts.\"/usr/x\"]\nlabel = \"m\"", "/usr is the system's own");
+    says("[mounts.\"/home\"]\nlabel = \"m\"", "a folder below it");
+    says("[mounts.\"/srv\"]\nlabel = \"m\"", "state.keep binds the same path");
+    says("[mounts.\"/m\"]\nlabel = \"m\"\nuuid = \"1\"", "one of label, uuid and match");
+    says("[mounts.\"/m/\"]\nlabel = \"m\"", "not an absolute path");
+    says("[disk]\nswap = \"file:ram\"", "disk.swap");
 }
 
 #[test]

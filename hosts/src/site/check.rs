@@ -1,5 +1,7 @@
 //! What is wrong with a merged host, and with a site as a whole.
 
+mod storage;
+
 use super::finish::secret_references;
 use super::problem::{Location, Problem, suggest};
 use super::tree::Stands;
@@ -72,6 +74,7 @@ pub fn host(site: &Site, resolved: &mut Resolved, file: &str) -> Vec<Problem> {
     let mut check = Check { site, file, problems: Vec::new() };
     check.secrets(resolved);
     check.required(resolved);
+    check.storage(resolved);
     check.files(resolved);
     check.packages(resolved);
     check.users(resolved);
@@ -163,6 +166,11 @@ impl Check<'_> {
         self.problems.push(Problem::warning(at, message, remedy));
     }
 
+    fn note(&mut self, resolved: &Resolved, key: &[&str], message: String, remedy: impl Into<String>) {
+        let at = self.at(resolved, &path(key));
+        self.problems.push(Problem::note(at, message, remedy));
+    }
+
     fn secrets(&mut self, resolved: &mut Resolved) {
         let references = secret_references(&resolved.host);
         let known: Vec<String> = resolved.host.secrets.keys().cloned().collect();
@@ -207,11 +215,6 @@ impl Check<'_> {
     /// Keys without which a named table means nothing.
     fn required(&mut self, resolved: &Resolved) {
         let host = &resolved.host;
-        if !resolved.provenance.contains_key(&path(&["disk", "match"])) {
-            let message = "this host does not say which disk it may use".to_owned();
-            let remedy = "write [disk] match = { serial = \"…\" }; `landfall probe --json` lists disks";
-            self.error(resolved, &["disk"], message, remedy);
-        }
         for (name, _) in host.network.wifi.iter().filter(|(_, wifi)| wifi.ssid.is_empty()) {
             let message = format!("the Wi-Fi network \"{name}\" has no ssid");
             self.error(resolved, &["network", "wifi", name], message, "write ssid = \"…\"");
@@ -231,23 +234,6 @@ impl Check<'_> {
                 let message = format!("the package \"{name}\" needs both url and sha256");
                 self.error(resolved, &["debs", name], message, "write both");
             }
-        }
-        for (mount, what) in &host.mounts {
-            let named = [what.label.is_some(), what.uuid.is_some(), what.match_rule.is_some()];
-            if named.iter().filter(|set| **set).count() != 1 {
-                let message = format!("the mount {mount} must say one of label, uuid and match");
-                self.error(resolved, &["mounts", mount], message, "say which filesystem it is");
-            }
-        }
-        if let Some(encrypt) = &host.disk.encrypt
-            && encrypt.asks_for_passphrase()
-            && encrypt.passphrase.is_none()
-        {
-            let message = "an install with nobody watching has no passphrase for the disk of this host";
-            let remedy =
-                "name one: disk.encrypt.passphrase = { secret = \"NAME\" }; an attended install asks";
-            let at = self.at(resolved, &path(&["disk", "encrypt"]));
-            self.problems.push(Problem::note(at, message, remedy));
         }
     }
 

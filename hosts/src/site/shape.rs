@@ -341,12 +341,7 @@ fn ssh_key(text: &str) -> bool {
 }
 
 fn swap(text: &str) -> bool {
-    match text.split_once(':') {
-        None => matches!(text, "none" | "zram"),
-        Some(("partition", "ram")) => true,
-        Some(("file" | "partition", size)) => crate::rule::parse_size(size).is_ok_and(|n| n > 0),
-        Some(_) => false,
-    }
+    text.parse::<crate::swap::Swap>().is_ok()
 }
 
 fn recipient(text: &str) -> bool {

@@ -50,6 +50,7 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
                 passphrase: encrypt.passphrase.as_ref().map(|reference| reference.secret.clone()),
                 admins: parts.admins.to_vec(),
             }),
+            swap: landfall_hosts::machine::swap(host),
         },
         kernel: parts.boot.kernel.reference.clone(),
         initrds: parts.boot.initrds.iter().map(|blob| blob.reference.clone()).collect(),

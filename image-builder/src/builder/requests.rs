@@ -77,6 +77,9 @@ mod tests {
         let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
         assert_eq!(names, ["base", "a/packages", "b/packages"]);
         assert_eq!(requests[1].parent.as_deref(), Some("base"));
+        let mut swaps = host("c");
+        swaps.disk.swap = Some("zram".into());
+        assert!(of_host(&swaps)[1].packages.contains("systemd-zram-generator"));
         assert_eq!(requests[1].recommends_of, ["vim".to_string()].into());
     }
 

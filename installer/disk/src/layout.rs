@@ -1,6 +1,7 @@
 //! Where the partitions of a machine's disk and of a medium lie.
 //!
-//! Both have the same three: BIOS boot (whose name is the marker), ESP, data. Everything starts on
+//! Both have the same three: BIOS boot (whose name is the marker), ESP, data; a machine may have
+//! swap behind them. Everything starts on
 //! 1 MiB, as every partitioning tool has done since disks hid their physical sectors.
 
 use crate::error::{DiskError, Result};
@@ -49,6 +50,8 @@ pub struct Layout {
     pub esp: Extent,
     /// Partition 3.
     pub data: Extent,
+    /// Partition 4, on a machine that swaps to one.
+    pub swap: Option<Extent>,
 }
 
 impl Layout {
@@ -64,6 +67,22 @@ impl Layout {
         Ok(Self::with(sector_bytes, disk_bytes, MACHINE_ESP_BYTES, end - data_start))
     }
 
+    /// The same with a swap partition behind the data partition, which shrinks for it; `bytes` is
+    /// rounded up to 1 MiB.
+    ///
+    /// # Errors
+    /// If too little is left for data.
+    pub fn with_swap(self, bytes: u64) -> Result<Self> {
+        let len_bytes = round_up(bytes);
+        let need = MACHINE_DATA_MIN_BYTES.saturating_add(len_bytes);
+        if self.data.len_bytes < need {
+            let need_bytes = self.disk_bytes.saturating_add(need - self.data.len_bytes);
+            return Err(DiskError::TooSmall { disk_bytes: self.disk_bytes, need_bytes });
+        }
+        let data = Extent { len_bytes: self.data.len_bytes - len_bytes, ..self.data };
+        Ok(Self { data, swap: Some(Extent { start_bytes: data.end_bytes(), len_bytes }), ..self })
+    }
+
     /// The layout of a medium, as small as its content allows; sizes are rounded up to 1 MiB.
     pub fn medium(esp_bytes: u64, data_bytes: u64) -> Self {
         let esp = round_up(esp_bytes.max(MEDIUM_ESP_MIN_BYTES));
@@ -76,7 +95,7 @@ impl Layout {
         let bios = Extent { start_bytes: ALIGN_BYTES, len_bytes: BIOS_BYTES };
         let esp = Extent { start_bytes: bios.end_bytes(), len_bytes: esp_bytes };
         let data = Extent { start_bytes: esp.end_bytes(), len_bytes: data_bytes };
-        Self { sector_bytes, disk_bytes, bios, esp, data }
+        Self { sector_bytes, disk_bytes, bios, esp, data, swap: None }
     }
 }
 
@@ -104,6 +123,19 @@ mod tests {
         assert_eq!(layout.data.start_bytes, 1026 * MIB);
         assert_eq!(layout.data.end_bytes() % MIB, 0);
         assert!(layout.data.end_bytes() + TAIL_BYTES <= layout.disk_bytes);
+    }
+
+    #[test]
+    fn swap_takes_its_room_from_the_datas_end() {
+        let plain = Layout::machine(8 * 1024 * MIB, 512).unwrap();
+        let layout = plain.with_swap(1024 * MIB - 5).unwrap();
+        let swap = layout.swap.unwrap();
+        assert_eq!(swap.len_bytes, 1024 * MIB);
+        assert_eq!(swap.start_bytes, layout.data.end_bytes());
+        assert_eq!(swap.end_bytes(), plain.data.end_bytes());
+        for bytes in [6 * 1024 * MIB, u64::MAX] {
+            assert!(plain.with_swap(bytes).is_err());
+        }
     }
 
     #[test]

@@ -142,9 +142,13 @@ fn gpt_state(
         return Ok(if empty { DiskState::Blank } else { DiskState::Occupied });
     };
     // A name alone is not enough: only a table of our own shape has a marker.
-    let ours = gpt.entries.len() == 3
-        && first.type_guid == types::BIOS_BOOT
-        && gpt.entries.get(2).is_some_and(|p| p.type_guid == types::DATA);
+    let is = |index: usize, kind| gpt.entries.get(index).is_some_and(|p| p.type_guid == kind);
+    let whole = match gpt.entries.len() {
+        3 => true,
+        4 => is(3, types::SWAP),
+        _ => false,
+    };
+    let ours = whole && first.type_guid == types::BIOS_BOOT && is(2, types::DATA);
     if !ours || survey.whole.is_some() {
         return Ok(DiskState::Occupied);
     }
@@ -284,6 +288,23 @@ mod tests {
             let seen = survey(&mut with_table(&name), 512).unwrap();
             assert_eq!(seen.state, state, "{name}");
         }
+    }
+
+    #[test]
+    fn a_fourth_partition_is_ours_if_it_is_swap() {
+        let layout = Layout::medium(0, 4096 * MIB).with_swap(MIB).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.set_len(layout.disk_bytes).unwrap();
+        let name = Marker { phase: Phase::Done, id: ID }.to_string();
+        write_new(&mut file, &layout, &Guids::derived(b"x"), &name, Old::Unknown).unwrap();
+        assert_eq!(survey(&mut file, 512).unwrap().state, DiskState::Done(ID));
+        let TableSeen::Gpt(gpt) = read_table(&mut file, 512).unwrap() else { panic!("no table") };
+        assert_eq!((gpt.entries.len(), gpt.entries[3].flags), (4, types::NO_AUTO));
+        let marker = Marker { phase: Phase::Keeping, id: ID };
+        crate::set_marker(&mut file, 512, &marker).unwrap();
+        assert_eq!(survey(&mut file, 512).unwrap().state, DiskState::Keeping(ID));
+        let TableSeen::Gpt(again) = read_table(&mut file, 512).unwrap() else { panic!("no table") };
+        assert_eq!(again.entries[1..], gpt.entries[1..]);
     }
 
     #[test]

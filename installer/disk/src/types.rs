@@ -8,6 +8,10 @@ pub const BIOS_BOOT: Uuid = Uuid::from_u128(0x21686148_6449_6E6F_744E_6565644546
 pub const ESP: Uuid = Uuid::from_u128(0xC12A7328_F81F_11D2_BA4B_00A0C93EC93B);
 /// Landfall's data partition: [`landfall_hosts::paths::DATA_TYPE_GUID`] as bits.
 pub const DATA: Uuid = Uuid::from_u128(0x6C616E64_6661_4C6C_8A74_A1B2D9C05E13);
+/// Linux swap. Of the discoverable types, so its entry carries [`NO_AUTO`].
+pub const SWAP: Uuid = Uuid::from_u128(0x0657FD6D_A4AB_43C4_84E5_0933C84B4F4F);
+/// Attribute "no-auto" of a discoverable type: systemd-gpt-auto-generator(8) leaves it alone.
+pub const NO_AUTO: u64 = 1 << 63;
 /// Name of partition 1 on a medium, where a machine has its marker.
 pub const MEDIUM_NAME: &str = "landfall-medium";
 /// Name of the only partition of a stick while a medium is being written to it.

@@ -24,7 +24,7 @@ pub(crate) const ARRAY_BYTES: u64 = 128 * 128;
 /// How much of each end of a disk the composed table may occupy.
 const EDGE_BYTES: usize = MIB as usize;
 
-/// The four unique GUIDs of a disk.
+/// The unique GUIDs of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guids {
     /// The disk's own.
@@ -35,6 +35,8 @@ pub struct Guids {
     pub esp: Uuid,
     /// Partition 3: what `landfall.data=` names.
     pub data: Uuid,
+    /// Partition 4, where there is one.
+    pub swap: Uuid,
 }
 
 impl Guids {
@@ -45,13 +47,14 @@ impl Guids {
             bios: guid::derived(seed, "bios"),
             esp: guid::derived(seed, "esp"),
             data: guid::derived(seed, "data"),
+            swap: guid::derived(seed, "swap"),
         }
     }
 
-    /// GUIDs from 64 bytes that the caller took from a random source, for machines.
-    pub fn random(bytes: [[u8; 16]; 4]) -> Self {
-        let [disk, bios, esp, data] = bytes.map(guid::random);
-        Self { disk, bios, esp, data }
+    /// GUIDs from 80 bytes that the caller took from a random source, for machines.
+    pub fn random(bytes: [[u8; 16]; 5]) -> Self {
+        let [disk, bios, esp, data, swap] = bytes.map(guid::random);
+        Self { disk, bios, esp, data, swap }
     }
 }
 
@@ -68,11 +71,15 @@ pub enum Old {
 ///
 /// On a machine this is the first write to the target disk.
 pub fn write_new(disk: &mut impl Disk, layout: &Layout, guids: &Guids, name: &str, old: Old) -> Result<()> {
-    let entries = [
+    let mut entries = vec![
         entry(types::BIOS_BOOT, guids.bios, layout, layout.bios, name)?,
         entry(types::ESP, guids.esp, layout, layout.esp, "landfall-esp")?,
         entry(types::DATA, guids.data, layout, layout.data, "landfall-data")?,
     ];
+    if let Some(swap) = layout.swap {
+        let swap = entry(types::SWAP, guids.swap, layout, swap, "landfall-swap")?;
+        entries.push(Partition { flags: types::NO_AUTO, ..swap });
+    }
     let edges = compose(layout.disk_bytes, layout.sector_bytes, guids.disk, &entries)?;
     put_backup(disk, layout.disk_bytes, layout.sector_bytes, &edges)?;
     put_primary(disk, layout.sector_bytes, &edges, Protective::Write)?;
@@ -96,7 +103,7 @@ pub fn set_marker(disk: &mut impl Disk, sector_bytes: u32, marker: &Marker) -> R
     for (index, seen) in entries.iter().enumerate() {
         // `gpt` renumbers when it writes; a gap means that this is not a table of ours.
         if seen.number as usize != index + 1 {
-            return Err(DiskError::NoTable("its partitions are not numbered 1, 2, 3"));
+            return Err(DiskError::NoTable("its partitions are not numbered from 1"));
         }
         let mut part = seen.to_partition();
         if index == 0 {
@@ -218,12 +225,14 @@ fn wipe_signatures(disk: &mut impl Disk, layout: &Layout) -> Result<()> {
     let sector = u64::from(layout.sector_bytes);
     let table_end = 2 * sector + ARRAY_BYTES;
     let backup = layout.disk_bytes / sector * sector - sector - ARRAY_BYTES;
-    let data_end = layout.data.end_bytes();
+    let last = layout.swap.unwrap_or(layout.data);
     let spans = [
         (table_end, layout.bios.end_bytes()),
         (layout.esp.start_bytes, layout.esp.start_bytes + MIB),
         (layout.esp.end_bytes() - MIB, layout.data.start_bytes + MIB),
-        (data_end - MIB, backup),
+        (layout.data.end_bytes() - MIB, layout.data.end_bytes()),
+        (last.start_bytes, last.start_bytes + MIB),
+        (last.end_bytes() - MIB, backup),
     ];
     for (from, to) in spans {
         let zeroes = vec![0u8; usize::try_from(to - from).unwrap_or(0)];

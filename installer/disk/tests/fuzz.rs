@@ -107,7 +107,8 @@ fn names() {
 fn disks() -> Vec<(&'static str, u32, Vec<u8>)> {
     // Smaller than any real one: a target looks at all of it many times.
     let at = |mib: u64| Extent { start_bytes: mib * MIB, len_bytes: MIB };
-    let layout = Layout { sector_bytes: 512, disk_bytes: 5 * MIB, bios: at(1), esp: at(2), data: at(3) };
+    let layout =
+        Layout { sector_bytes: 512, disk_bytes: 5 * MIB, bios: at(1), esp: at(2), data: at(3), swap: None };
     let table = |name: &str| {
         let mut disk = Cursor::new(vec![0u8; layout.disk_bytes as usize]);
         write_new(&mut disk, &layout, &Guids::derived(b"x"), name, Old::Zeroes).expect("writing to memory");

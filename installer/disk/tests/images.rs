@@ -112,15 +112,15 @@ fn a_machine_is_marked_installing_then_done() {
         let bytes = 8 * 1024 * MIB;
         let (path, mut file) = image(dir.path(), &format!("disk{sector}"), bytes);
         file.write_all(&[0xa5; 100_000]).unwrap();
-        let layout = Layout::machine(bytes, sector).unwrap();
-        let guids = Guids::random([[1; 16], [2; 16], [3; 16], [4; 16]]);
+        let layout = Layout::machine(bytes, sector).unwrap().with_swap(1024 * MIB).unwrap();
+        let guids = Guids::random([[1; 16], [2; 16], [3; 16], [4; 16], [5; 16]]);
         let name = marker(Phase::Installing).to_string();
         write_new(&mut file, &layout, &guids, &name, Old::Unknown).unwrap();
         set_marker(&mut file, sector, &marker(Phase::Done)).unwrap();
         let TableSeen::Gpt(gpt) = read_table(&mut file, sector).unwrap() else { panic!("no GPT") };
         assert!(!gpt.from_backup);
         assert_eq!(gpt.disk_guid, guids.disk);
-        assert_eq!(gpt.entries.len(), 3);
+        assert_eq!(gpt.entries.len(), 4);
         assert_eq!(gpt.entries[0].name, marker(Phase::Done).to_string());
         assert_eq!(gpt.entries[2].guid, guids.data);
         assert_eq!(gpt.entries[2].first_lba * u64::from(sector), layout.data.start_bytes);

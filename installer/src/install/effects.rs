@@ -80,7 +80,7 @@ pub fn write(
     let device = opened.as_ref().map_or_else(|| target.data.path.clone(), Opened::path);
     let formatted = timed.run("format", 0, || target.format(context, &device));
     let (mount, folder) = step("formatting", formatted)?;
-    step("formatting", state::folders(&folder))?;
+    step("formatting", target.make_swap().and_then(|()| state::folders(&folder)))?;
     layers(context, medium, decided, &folder, timed)?;
     let from = &decided.medium_esp;
     let written = timed.run("esp", 0, || esp::write(context, &target, manifest, from, FIRST));

@@ -19,6 +19,7 @@ mod report;
 mod settle;
 mod state;
 mod summary;
+mod swap;
 mod target;
 pub mod unattended;
 pub mod variant;

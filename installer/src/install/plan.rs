@@ -3,8 +3,9 @@
 
 use super::content::Content;
 use super::refusal::Refusal;
+use super::swap::{self, SwapRoom};
 use crate::bytes::human;
-use crate::probe::Disk;
+use crate::probe::{Disk, Machine};
 use landfall_disk::{DiskError, Layout};
 use landfall_hosts::host::Existing;
 use landfall_hosts::manifest::Manifest;
@@ -51,6 +52,8 @@ pub struct Ask<'a> {
     pub manifest: &'a Manifest,
     /// Every disk of the machine.
     pub seen: &'a [Seen],
+    /// The machine's facts.
+    pub machine: &'a Machine,
     /// The disk that a person chose among those that match.
     pub picked: Option<&'a Disk>,
 }
@@ -66,15 +69,18 @@ pub struct Plan {
     pub layout: Layout,
     /// Bytes of all layers.
     pub layer_bytes: u64,
+    /// What swap takes of it.
+    pub swap: SwapRoom,
 }
 
 /// Plans the installation.
 pub fn plan(ask: &Ask<'_>) -> Result<Plan, Refusal> {
     let target = one(ask)?;
     let layer_bytes = ask.manifest.layers.iter().fold(0u64, |sum, layer| sum.saturating_add(layer.size));
-    let layout = fit(&target.disk, layer_bytes)?;
+    let swap = swap::room(ask.manifest, ask.machine)?;
+    let layout = fit(&target.disk, layer_bytes, swap)?;
     may_write(target, ask.manifest.install.existing)?;
-    Ok(Plan { disk: target.disk.clone(), content: target.content.clone(), layout, layer_bytes })
+    Ok(Plan { disk: target.disk.clone(), content: target.content.clone(), layout, layer_bytes, swap })
 }
 
 /// Refuses a machine that could not start what would be installed. Asked last, for whoever mends
@@ -168,15 +174,19 @@ fn none_matches(ask: &Ask<'_>, can: &[&Seen], because: &[Vec<String>]) -> Refusa
     )
 }
 
-fn fit(disk: &Disk, layer_bytes: u64) -> Result<Layout, Refusal> {
+fn fit(disk: &Disk, layer_bytes: u64, swap: SwapRoom) -> Result<Layout, Refusal> {
     let too_small = |need: u64| {
         Refusal::new(
             "disk-too-small",
             format!("{} is too small: {} are needed at least", disk.line(), human(need)),
-            "use a larger disk, or take packages out of the host",
+            "use a larger disk, take packages out of the host, or give it less swap",
         )
     };
-    let layout = Layout::machine(disk.size_bytes, disk.sector_bytes).map_err(|error| match error {
+    let layout = Layout::machine(disk.size_bytes, disk.sector_bytes).and_then(|layout| match swap {
+        SwapRoom { partition_bytes: 0, .. } => Ok(layout),
+        SwapRoom { partition_bytes, .. } => layout.with_swap(partition_bytes),
+    });
+    let layout = layout.map_err(|error| match error {
         DiskError::TooSmall { need_bytes, .. } => too_small(need_bytes),
         other => Refusal::new(
             "sector-size",
@@ -184,7 +194,7 @@ fn fit(disk: &Disk, layer_bytes: u64) -> Result<Layout, Refusal> {
             "format the disk with sectors of 512 or 4096 bytes, or use another one",
         ),
     })?;
-    let need = layer_bytes.saturating_add(ROOM_BYTES);
+    let need = layer_bytes.saturating_add(ROOM_BYTES).saturating_add(swap.file_bytes);
     if layout.data.len_bytes < need {
         return Err(too_small(need.saturating_add(disk.size_bytes - layout.data.len_bytes)));
     }

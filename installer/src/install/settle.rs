@@ -129,7 +129,7 @@ impl Attempt<'_> {
         self.host = Some(name);
         not_before(self.context, chosen.manifest.epoch);
         // Nobody waits for a check of the whole medium to hear that no disk will do.
-        let ask = Ask { manifest: &chosen.manifest, seen: &self.seen, picked: None };
+        let ask = Ask { manifest: &chosen.manifest, seen: &self.seen, machine: &self.machine, picked: None };
         if dialogue.is_unattended() || matching(&ask)?.len() == 1 {
             plan(&ask)?;
         }
@@ -213,7 +213,7 @@ impl Attempt<'_> {
         let manifest = &draft.chosen.as_ref().ok_or_else(|| early("choosing the disk"))?.manifest;
         // Disks that were slow to come are here by now: only what is seen last is decided on.
         self.seen = seen(self.context, Some(ground.medium));
-        let mut ask = Ask { manifest, seen: &self.seen, picked: None };
+        let mut ask = Ask { manifest, seen: &self.seen, machine: &self.machine, picked: None };
         let all = matching(&ask)?;
         let mut went = Went::Silent;
         if !dialogue.is_unattended() && all.len() > 1 {

@@ -2,6 +2,7 @@
 
 use super::encrypt;
 use super::plan::Plan;
+use super::swap;
 use crate::bytes::human;
 use crate::probe::{Disk, Machine};
 use landfall_hosts::manifest::Manifest;
@@ -16,6 +17,7 @@ pub fn text(manifest: &Manifest, plan: &Plan, machine: &Machine) -> String {
         ("Disk", plan.disk.line()),
         ("To be lost", plan.content.words()),
         ("Encryption", encrypt::words(manifest.install.encrypt.as_ref())),
+        ("Swap", swap::words(manifest, &plan.swap)),
         ("Firmware", firmware(machine)),
         ("To be copied", human(plan.layer_bytes)),
     ];

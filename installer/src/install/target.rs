@@ -35,7 +35,8 @@ pub struct Target {
 /// The first write to the disk: the table, whose marker says that the disk is half done. From here
 /// on a later run treats the disk as blank, whatever the host says about existing data.
 pub fn partition(context: &Context, plan: &Plan, id: InstallId) -> Result<Target> {
-    let guids = Guids::random([super::random()?, super::random()?, super::random()?, super::random()?]);
+    let random = super::random;
+    let guids = Guids::random([random()?, random()?, random()?, random()?, random()?]);
     let marker = Marker { phase: Phase::Installing, id };
     let doing = || format!("partitioning {}", plan.disk.path.display());
     let mut file = exclusively(&plan.disk.path)?;
@@ -123,6 +124,14 @@ impl Target {
         // Zeroing in the background would compete with the copy.
         let kind = Kind { name: "ext4", flags: MountFlags::NOATIME, options: "noinit_itable" };
         Ok((Mount::new(on, &folder, kind)?, folder))
+    }
+
+    /// Makes swap of partition 4, where the plan has one. systemd finds it by its PARTUUID.
+    pub fn make_swap(&self) -> Result<()> {
+        match self.disk.partitions.iter().find(|partition| partition.number == 4) {
+            Some(swap) => crate::stage1::make_swap(&swap.path, swap.size_bytes),
+            None => Ok(()),
+        }
     }
 
     /// Opens the ESP's partition for the writer of FAT.

@@ -1,5 +1,6 @@
 //! The data partition: find it by its PARTUUID, check it, mount it.
 
+use super::swap::SwapPartition;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::mounts::{Kind, Mount};
@@ -30,6 +31,8 @@ pub struct Found {
     pub data_guid: String,
     /// PARTUUID of the disk's ESP, if it has one.
     pub esp_guid: Option<String>,
+    /// The disk's swap partition, if it has one.
+    pub swap: Option<SwapPartition>,
 }
 
 /// Waits for the partition that the command line names.
@@ -71,7 +74,12 @@ fn on_disk(disk: Disk, wanted: &str) -> Option<Found> {
     let entry = gpt.entries.iter().find(|entry| entry.guid.to_string() == wanted)?;
     let esp = gpt.entries.iter().find(|entry| entry.type_guid == types::ESP);
     let partition = table::device(&disk, entry)?.clone();
-    Some(Found { partition, data_guid: wanted.to_owned(), esp_guid: esp.map(|e| e.guid.to_string()), disk })
+    let swap = gpt.entries.iter().find(|entry| entry.type_guid == types::SWAP).and_then(|entry| {
+        let partition = table::device(&disk, entry)?.clone();
+        Some(SwapPartition { partition, guid: entry.guid.to_string() })
+    });
+    let esp_guid = esp.map(|esp| esp.guid.to_string());
+    Some(Found { partition, data_guid: wanted.to_owned(), esp_guid, swap, disk })
 }
 
 /// Checks and mounts it at its place for the machine's whole run.

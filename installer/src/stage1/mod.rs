@@ -8,6 +8,7 @@ mod keep;
 mod overlay;
 mod rescue;
 mod reserve;
+mod swap;
 mod switch;
 mod trial;
 mod units;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use clock::{not_before, now};
 pub use reserve::set_aside;
+pub use swap::make as make_swap;
 pub use trial::run_try;
 
 /// Where the new root is put together.
@@ -40,6 +42,7 @@ pub fn run_boot(context: &Context, watchdog: Option<Watchdog>) {
 fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::Infallible> {
     let roots = &context.roots;
     let found = data::find(context)?;
+    swap::resume(context, &found);
     let device = unlock::device(context, &found)?;
     let folder = data::mount(context, &device)?;
     let number = context.cmdline.generation().ok_or_else(|| {
@@ -55,7 +58,9 @@ fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::I
     overlay::mount_root(&layers, Some(&upper), &root)?;
     etc::mount(roots, &layers, &folder, &root)?;
     var::mount(context, &folder, &root)?;
-    keep::mount(context, &folder, &root, &settings(&root))?;
+    let settings = settings(&root);
+    keep::mount(context, &folder, &root, &settings)?;
+    swap::prepare(context, &folder, &found, settings.swap);
     let esp = units::write(context, &found)?;
     boot_info::write(context, &found, number, esp)?;
     context.consoles.say(format!("Starting {} (generation {number}).", manifest.host));

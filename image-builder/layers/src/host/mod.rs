@@ -12,6 +12,7 @@ mod ini;
 mod kernel;
 mod landfall;
 mod locale;
+mod mounts;
 mod network;
 mod services;
 mod units;
@@ -62,6 +63,7 @@ pub fn host_tree(spec: &HostSpec, below: &Merged) -> Result<MemTree> {
     let accounts = Accounts::read(below);
     let mut layer = Layer { spec, below, accounts, tree: MemTree::new(spec.epoch) };
     layer.names();
+    layer.mounts();
     layer.accounts()?;
     layer.locale()?;
     layer.kernel();
@@ -113,8 +115,6 @@ impl Layer<'_> {
         );
         self.text("/etc/hostname", format!("{name}\n"));
         self.text("/etc/hosts", hosts);
-        // Stage 1 has mounted everything; an empty table keeps tools content.
-        self.text("/etc/fstab", "# Landfall mounts the system before PID 1 starts.\n");
     }
 
     /// ConditionNeedsUpdate (systemd.unit(5)) compares these with /usr: what the build has done

@@ -52,7 +52,7 @@ fn manifest(rule: &str, existing: Existing) -> Manifest {
 }
 
 fn slug(manifest: &Manifest, seen: &[Seen]) -> Result<String, &'static str> {
-    let ask = Ask { manifest, seen, picked: None };
+    let ask = Ask { manifest, seen, machine: &Machine::default(), picked: None };
     plan(&ask).map(|plan| plan.disk.name).map_err(|refusal| {
         assert!(!refusal.message.is_empty() && !refusal.remedy.is_empty());
         refusal.slug
@@ -152,4 +152,29 @@ fn sizes() {
 fn a_bios_machine_is_refused() {
     assert_eq!(firmware("bios").unwrap_err().slug, "firmware-not-supported");
     assert_eq!(firmware("uefi"), Ok(()));
+}
+
+#[test]
+fn swap_takes_room_and_hibernation_wants_secure_boot_off() {
+    let planned = |swap: &str, machine: &Machine| {
+        let mut manifest = manifest("transport = 'virtio'", Existing::Wipe);
+        manifest.install.swap = swap.parse().unwrap();
+        let seen = [disk("vda", 20, "virtio")];
+        plan(&Ask { manifest: &manifest, seen: &seen, machine, picked: None })
+            .map(|plan| plan.layout.swap.map_or(0, |swap| swap.len_bytes))
+            .map_err(|refusal| refusal.slug)
+    };
+    let machine = |secure_boot| Machine { secure_boot, memory_bytes: 8 * GIB, ..Machine::default() };
+    let off = machine(Some(false));
+    for (swap, takes) in [("none", 0), ("zram", 0), ("file:4Gi", 0), ("partition:4Gi", 4 * GIB)] {
+        assert_eq!(planned(swap, &off), Ok(takes), "{swap}");
+        assert_eq!(planned(swap, &machine(Some(true))), Ok(takes), "{swap}");
+    }
+    assert_eq!(planned("partition:ram", &off), Ok(9 * GIB));
+    assert_eq!(planned("partition:ram", &machine(None)), Ok(9 * GIB));
+    assert_eq!(planned("partition:ram", &machine(Some(true))), Err("hibernation-secure-boot"));
+    assert_eq!(planned("partition:ram", &Machine::default()), Err("memory-unknown"));
+    for large in ["file:18Gi", "partition:18Gi", "partition:9T"] {
+        assert_eq!(planned(large, &off), Err("disk-too-small"), "{large}");
+    }
 }
