@@ -4,6 +4,7 @@ use super::context::Context;
 use super::failure::Failure;
 use clap::Args;
 use landfall_probe::machine::{self, Machine};
+use landfall_probe::nvidia::Driver;
 use landfall_probe::pci_names::{self, PciNames};
 use landfall_probe::{Answer, Disk, PciDevice, Roots, bytes, disks};
 use pci_ids::FromId;
@@ -146,7 +147,7 @@ fn page(machine: &Machine, disks: &[Disk], answer: &Answer, names: &Names) -> St
     line("battery", if machine.battery { "yes" } else { "no" }.into());
     line("TPM", machine.tpm.map_or("no".into(), |version| format!("version {version}")));
     if let Some(driver) = answer.nvidia.driver {
-        line("NVIDIA", format!("yes, driver {driver:?}").to_lowercase());
+        line("NVIDIA", nvidia(driver));
     }
     if let Some(profile) = &answer.gpu_profile {
         line("GPU", format!("profile {profile}"));
@@ -164,6 +165,21 @@ fn page(machine: &Machine, disks: &[Disk], answer: &Answer, names: &Names) -> St
         line("PCI", format!("{} {}: {name}", device.slot, pci_names::class(device)));
     }
     page
+}
+
+/// What drives NVIDIA's chips, and what will.
+fn nvidia(driver: Driver) -> String {
+    let later = match driver {
+        Driver::Nouveau => {
+            return "yes; the kernel's nouveau drives it, and NVIDIA's current driver does not".into();
+        }
+        Driver::Proprietary => "closed",
+        Driver::Open => "open",
+    };
+    format!(
+        "yes; nouveau drives it for now. NVIDIA's {later} driver suits it: as Debian builds it, it needs a signature \
+         that Secure Boot trusts, which a later version brings"
+    )
 }
 
 fn firmware(machine: &Machine) -> String {
@@ -202,6 +218,24 @@ mod tests {
         assert!(of("10de", "1eb8").is_some_and(|name| name.contains("NVIDIA") && name.contains("T4")));
         assert!(of("8086", "ffff").is_some_and(|name| name.contains("Intel")));
         assert_eq!((of("zzzz", "0000"), of("", "zz")), (None, None));
+    }
+
+    #[test]
+    fn a_page_says_what_drives_the_chip() {
+        let gpu = |device: &str| PciDevice {
+            vendor: "10de".into(),
+            device: device.into(),
+            class: "030000".into(),
+            ..PciDevice::default()
+        };
+        let page = |device: &str| {
+            let mut machine = Machine { pci_devices: Some(vec![gpu(device)]), ..Machine::default() };
+            machine.derive();
+            facts_page(&machine)
+        };
+        assert!(page("2204").contains("open driver suits it") && page("2204").contains("signature"));
+        assert!(page("0ffd").contains("nouveau drives it") && !page("0ffd").contains("signature"));
+        assert!(page("2204").contains("VGA: NVIDIA"), "{}", page("2204"));
     }
 
     #[test]
