@@ -56,6 +56,9 @@ fn bad_shapes_are_errors() {
 
 #[test]
 fn disk_rules() {
+    one("[disk]\nencrypt = { unlock = [\"tpm2-pin\"] }", &["2:23", "one of", "did you mean \"tpm2+pin\"?"]);
+    one("[disk]\nencrypt = { unlocks = [] }", &["2:13", "did you mean `unlock`?"]);
+    one("[disk]\nencrypt = { passphrase = \"hunter2\" }", &["2:26"]);
     one("[disk]\nmatch = { size = \"400G\" }", &["range", "400G..1100G"]);
     one("[disk]\nmatch = { size = \"9G..1G\" }", &["is empty"]);
     one("[disk]\nmatch = { size = \"x..y\" }", &["is not a size"]);

@@ -177,6 +177,10 @@ fn page(report: &InstallReport) -> String {
         section(&mut page, "Time");
         report.phases.iter().for_each(|phase| page.push_str(&time(phase)));
     }
+    if let Some(sealed) = &report.recovery_key {
+        section(&mut page, "Recovery key of the disk, for an admin: age -d -i IDENTITY.txt, and these lines");
+        let _ = writeln!(page, "{}", sealed.trim());
+    }
     section(&mut page, "What was said");
     report.log.iter().for_each(|line| {
         let _ = writeln!(page, "{line}");

@@ -22,7 +22,7 @@ fn report() -> InstallReport {
         plan: Some(PlanSaid { disk: "/dev/vda (S1)".into(), lost: "Windows".into(), copy_bytes: 1 << 20 }),
         phases: vec![Phase { name: "verify".into(), seconds: 2.0, bytes: 4 << 20 }],
         log: vec!["Host: vm".into()],
-        recovery_key: None,
+        recovery_key: Some("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n".into()),
     }
 }
 
@@ -38,6 +38,8 @@ fn the_page_has_every_part_and_no_control_character() {
         "4 MiB at 2 MiB/s",
         "Host: vm",
         "vm (vm: virtual = true)",
+        "age -d -i",
+        "\n-----BEGIN AGE",
     ];
     for part in parts {
         assert!(page.contains(part), "{part}: {page}");
