@@ -22,7 +22,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     let (all, only) = parse(arguments)?;
     if let Some(name) = only {
         super::dist::run(&[])?;
-        return suite(None, Some(name));
+        return suite(None, Some(name), true);
     }
     let start = Instant::now();
     cargo(&["fmt", "--all", "--check"])?;
@@ -31,7 +31,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     cargo(&["test", "--workspace", "--locked"])?;
     super::dist::run(&[])?;
     for name in SUITES {
-        suite(Some(name), None)?;
+        suite(Some(name), None, all)?;
         eprintln!("xtask: {:.0} s so far", start.elapsed().as_secs_f64());
     }
     if !all {
@@ -82,8 +82,11 @@ fn parse(arguments: &[String]) -> Result<(bool, Option<&str>), Box<dyn std::erro
     }
 }
 
+/// The module of a suite whose tests only `--all` runs. libtest skips every name that contains the word.
+const LONG: &str = "long::";
+
 /// One at a time: guests of one run must not fight for two cores, and tests of one file share a machine.
-fn suite(file: Option<&str>, filter: Option<&str>) -> Outcome {
+fn suite(file: Option<&str>, filter: Option<&str>, long: bool) -> Outcome {
     let mut words = vec!["test", "--locked", "-p", "landfall-qemu-tests"];
     match file {
         Some(name) => words.extend(["--test", name]),
@@ -91,6 +94,9 @@ fn suite(file: Option<&str>, filter: Option<&str>) -> Outcome {
     }
     words.push("--");
     words.extend(filter);
+    if !long {
+        words.extend(["--skip", LONG]);
+    }
     words.extend(["--ignored", "--test-threads=1", "--nocapture"]);
     cargo(&words)
 }
