@@ -1,5 +1,6 @@
 //! `landfall-machine status`: what this machine is, what is done, what it waits for.
 
+use crate::boot::count::boot_info;
 use crate::boot::report::BootReport;
 use crate::error::{Error, Result};
 use crate::files;
@@ -10,9 +11,8 @@ use crate::secrets;
 use crate::steps::record::{Record, State, StepRecord};
 use crate::systemd::{Systemctl, Systemd};
 use crate::tools::Commands;
-use landfall_hosts::machine::BootInfo;
 use landfall_hosts::medium::Seed;
-use landfall_hosts::paths::{self, state};
+use landfall_hosts::paths::state;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -88,11 +88,6 @@ fn gather(roots: &Roots, commands: &dyn Commands) -> Result<Status> {
     })
 }
 
-fn boot_info(roots: &Roots) -> Option<BootInfo> {
-    let text = files::read_text(&roots.path(paths::machine::BOOT_INFO)).ok()??;
-    toml::from_str(&text).ok()
-}
-
 /// The installer's seed; none if it is damaged, for nothing here depends on it.
 fn seed(roots: &Roots) -> Option<Seed> {
     let text = files::read_text(&roots.state(state::SEED)).ok()??;
@@ -165,7 +160,7 @@ mod tests {
         let (_dir, roots) = world();
         for text in ["", "format = 9", "format = \"x\"", "\u{0}", "[host"] {
             fs::write(roots.state(state::SEED), text).unwrap();
-            let path = roots.path(paths::machine::BOOT_INFO);
+            let path = roots.path(landfall_hosts::paths::machine::BOOT_INFO);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
             assert!(show(&roots, &FakeCommands::default(), true).is_ok(), "{text}");

@@ -12,6 +12,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("landfall-sshkeys.service", include_str!("../units/landfall-sshkeys.service")),
     ("landfall-firstboot.service", include_str!("../units/landfall-firstboot.service")),
     ("landfall-health.service", include_str!("../units/landfall-health.service")),
+    ("landfall-bless.service", include_str!("../units/landfall-bless.service")),
     (
         "systemd-bless-boot.service.d/50-landfall.conf",
         include_str!("../units/systemd-bless-boot.service.d/50-landfall.conf"),

@@ -4,6 +4,7 @@
 
 pub mod buildable;
 pub mod event;
+pub mod grubenv;
 pub mod homes;
 pub mod host;
 pub mod lock;

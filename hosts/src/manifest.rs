@@ -45,14 +45,34 @@ pub struct Manifest {
     pub initrds: Vec<BlobRef>,
     /// EFI programs: path on the ESP → content.
     pub efi: Vec<EfiProgram>,
+    /// What starts it on BIOS; none in manifests that were written before there was any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bios: Option<BiosBoot>,
     /// Read-only layers, base first.
     pub layers: Vec<LayerRef>,
+}
+
+impl Manifest {
+    /// Every file that stands on an ESP at its [`BlobRef::esp_path`].
+    pub fn blobs(&self) -> impl Iterator<Item = &BlobRef> {
+        let bios = self.bios.iter().flat_map(|bios| [&bios.boot, &bios.core]);
+        std::iter::once(&self.kernel).chain(&self.initrds).chain(bios)
+    }
+}
+
+/// GRUB's two parts outside of any file system. They stand on the ESP too, from where an installer takes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BiosBoot {
+    /// `boot.img`: code for the disk's first sector.
+    pub boot: BlobRef,
+    /// `core.img`: GRUB itself, for the BIOS boot partition.
+    pub core: BlobRef,
 }
 
 /// A file that is named by its content; on an ESP it stands at `landfall/<sha256>/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
-    /// `vmlinuz`, `initrd`, `microcode`, `unlock`, `keymap`.
+    /// `vmlinuz`, `initrd`, `microcode`, `unlock`, `keymap`, `boot.img`, `core.img`.
     pub name: String,
     /// Hex.
     pub sha256: String,

@@ -54,6 +54,16 @@ pub mod state {
     pub const STEPS: &str = "steps.json";
 }
 
+/// On an ESP, for GRUB, which starts it on BIOS.
+pub mod grub {
+    /// The menu.
+    pub const CFG: &str = "grub/grub.cfg";
+    /// What a medium starts by itself; the menu reads it, and a spent medium gets another.
+    pub const START: &str = "grub/start.cfg";
+    /// The environment block: how many tries each entry of a machine has left.
+    pub const ENV: &str = "grub/grubenv";
+}
+
 /// In a running machine.
 pub mod machine {
     /// The data partition's mount; never detached.
@@ -98,6 +108,8 @@ pub mod cmdline {
     pub const ENCRYPTED: &str = "landfall.encrypted";
     /// Identity of the encrypted volume: only it is opened without a person.
     pub const VOLUME: &str = "landfall.volume";
+    /// `LEFT-DONE`, from GRUB on BIOS: the tries of the entry that was started, where it is counted.
+    pub const TRIES: &str = "landfall.tries";
     /// `1` on the default entry of an unattended medium.
     pub const UNATTENDED: &str = "landfall.unattended";
 }

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use landfall::media::{
-    Blob, EfiBlob, EfiFile, Identity, MediumHost, MediumSpec, Personal, Trees, compose, personalise,
+    Blob, EfiBlob, EfiFile, Grub, Identity, MediumHost, MediumSpec, Personal, Trees, compose, personalise,
 };
 use landfall_disk::{TableSeen, read_table};
 use landfall_hosts::event::Silent;
-use landfall_hosts::manifest::{LayerKind, LayerRef, Manifest};
+use landfall_hosts::manifest::{BiosBoot, LayerKind, LayerRef, Manifest};
 use landfall_hosts::medium::Unattended;
 use sha2::{Digest, Sha256};
 
@@ -27,7 +27,9 @@ fn tools() -> Option<Trees> {
         let entries = std::fs::read_dir(cache.join("landfall/tools")).ok()?;
         entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path().join("root")))
-            .filter(|path| path.join("usr/sbin/mke2fs").exists())
+            .filter(|path| {
+                path.join("usr/sbin/mke2fs").exists() && path.join("usr/bin/grub-mkimage").exists()
+            })
             .max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok())
     });
     if root.is_none() {
@@ -65,6 +67,7 @@ fn spec(dir: &Path) -> MediumSpec {
         kernel: kernel.reference.clone(),
         initrds: vec![initrd.reference.clone()],
         efi: vec![efi.program.clone()],
+        bios: None,
         layers: vec![LayerRef { kind: LayerKind::Base, sha256: sha256.clone(), size: bytes.len() as u64 }],
     };
     MediumSpec {
@@ -81,6 +84,14 @@ fn spec(dir: &Path) -> MediumSpec {
         unattended: Some("vm".into()),
         epoch: 1_700_000_000,
     }
+}
+
+fn add_grub(spec: &mut MediumSpec, tools: &Trees) {
+    let Grub { boot, core } = Grub::make(tools).unwrap();
+    let host = &mut spec.hosts[0];
+    host.manifest.bios = Some(BiosBoot { boot: boot.reference.clone(), core: core.reference.clone() });
+    host.manifest_bytes = toml::to_string(&host.manifest).unwrap().into_bytes();
+    spec.blobs.extend([boot, core]);
 }
 
 /// Runs a judge; where this computer lacks it, says so.
@@ -119,12 +130,14 @@ fn is_clean(image: &Path) {
 fn a_medium_is_clean_and_the_same_twice_and_keeps_its_place_when_personalised() {
     let Some(tools) = tools() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let spec = spec(dir.path());
+    let mut spec = spec(dir.path());
+    add_grub(&mut spec, &tools);
     let [one, two] = ["one", "two"].map(|name| dir.path().join(name));
     compose(&spec, &tools, &one, &Silent).unwrap();
     compose(&spec, &tools, &two, &Silent).unwrap();
     let before = std::fs::read(&one).unwrap();
     assert!(before == std::fs::read(&two).unwrap());
+    assert!(before[..2] == [0xeb, 0x63] && before[1 << 20..][..512].iter().any(|byte| *byte != 0));
     is_clean(&one);
 
     let unattended = Unattended {

@@ -93,6 +93,11 @@ impl Cmdline {
         self.get(key::GENERATION)?.parse().ok()
     }
 
+    /// `landfall.tries=`: what GRUB counted.
+    pub fn tries(&self) -> Option<&str> {
+        self.get(key::TRIES)
+    }
+
     /// `landfall.data=`, in lower case.
     pub fn data(&self) -> Option<String> {
         self.get(key::DATA).map(str::to_ascii_lowercase)

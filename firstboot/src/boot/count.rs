@@ -1,8 +1,10 @@
 //! Boot counting, <https://uapi-group.org/specifications/specs/boot_loader_specification/#boot-counting>:
 //! `NAME+LEFT.conf` and `NAME+LEFT-DONE.conf`.
 
-use super::loader_text;
+use super::{grub, loader_text};
+use crate::files;
 use crate::roots::Roots;
+use landfall_hosts::machine::BootInfo;
 use landfall_hosts::paths;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -23,7 +25,18 @@ pub struct Count {
 /// It must be read before anything blesses the entry: a blessed one has no count any more, and
 /// what happened before cannot be seen then.
 pub fn read(roots: &Roots, tries: u32) -> Option<Count> {
-    parse(&loader_text(roots, "LoaderBootCountPath")?, tries)
+    parse(&path(roots)?, tries)
+}
+
+/// What systemd-boot says, or what stage 1 heard of GRUB.
+fn path(roots: &Roots) -> Option<String> {
+    loader_text(roots, "LoaderBootCountPath").or_else(|| boot_info(roots)?.boot_count_path)
+}
+
+/// What stage 1 said of this boot.
+pub fn boot_info(roots: &Roots) -> Option<BootInfo> {
+    let text = files::read_text(&roots.path(paths::machine::BOOT_INFO)).ok()??;
+    toml::from_str(&text).ok()
 }
 
 /// Parses the variable's path. On the last try it says `+0-N` as well; only more tries than were
@@ -40,11 +53,14 @@ pub fn parse(path: &str, tries: u32) -> Option<Count> {
 /// True when the loader has something else to start: another entry that is good or has tries left.
 /// Where that cannot be seen, it is taken to be so.
 pub fn has_alternative(roots: &Roots, tries: u32) -> bool {
+    if !super::is_uefi(roots) {
+        return grub::has_alternative(roots);
+    }
     let entries = roots.path(paths::machine::ESP).join("loader/entries");
     let Ok(entries) = fs::read_dir(entries) else {
         return true;
     };
-    let running = loader_text(roots, "LoaderBootCountPath").unwrap_or_default();
+    let running = path(roots).unwrap_or_default();
     let running = id(&running);
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     names

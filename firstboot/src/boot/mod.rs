@@ -1,6 +1,7 @@
 //! What the boot loader says of this boot, and whether this boot is good.
 
 pub mod count;
+pub mod grub;
 pub mod health;
 pub mod report;
 
@@ -13,6 +14,11 @@ use std::path::PathBuf;
 const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 /// A loader variable is a path or a name.
 const LIMIT_BYTES: u64 = 8 * 1024;
+
+/// Whether this machine was started by UEFI, and so by systemd-boot; else GRUB started it.
+pub fn is_uefi(roots: &Roots) -> bool {
+    roots.sys("firmware/efi").exists()
+}
 
 fn variable(roots: &Roots, name: &str) -> PathBuf {
     roots.efivars().join(format!("{name}-{LOADER}"))

@@ -52,10 +52,17 @@ pub const PROGRAMS: &[&str] = &[
     "zstd",
 ];
 
-/// Packages from which only files are taken: boot programs that are signed as shipped, and what
-/// blesses a boot. Their dependencies are not wanted.
-pub const FILES: &[&str] =
-    &["shim-helpers-amd64-signed", "shim-signed", "systemd-boot", "systemd-boot-efi-amd64-signed"];
+/// Packages from which only files are taken: boot programs that are signed as shipped, what blesses
+/// a boot, and GRUB for BIOS with the one program that puts it together, whose libraries others
+/// bring. Their dependencies are not wanted.
+pub const FILES: &[&str] = &[
+    "grub-common",
+    "grub-pc-bin",
+    "shim-helpers-amd64-signed",
+    "shim-signed",
+    "systemd-boot",
+    "systemd-boot-efi-amd64-signed",
+];
 
 /// Bump when the way a root is made changes, so that an old folder is not taken for a new one.
 const RECIPE: u32 = 1;

@@ -3,7 +3,7 @@
 use super::BuildError;
 use super::chain::holds_packages;
 use crate::media::{
-    Blob, EfiBlob, InitrdParts, MediaError, Trees, compose_initrd, compose_keymap, compose_unlock,
+    Blob, EfiBlob, Grub, InitrdParts, MediaError, Trees, compose_initrd, compose_keymap, compose_unlock,
     early_cpio, find_efi, find_kernel,
 };
 use landfall_debian::cache::{Cache, replace_file};
@@ -37,6 +37,8 @@ pub struct BootFiles {
     pub initrds: Vec<Blob>,
     /// EFI programs.
     pub efi: Vec<EfiBlob>,
+    /// GRUB for BIOS.
+    pub grub: Grub,
 }
 
 /// What every host's boot files are made from, beside its layers.
@@ -74,11 +76,13 @@ fn boot_files(packages: &[BuiltLayer], from: Sources<'_>, encrypted: bool) -> Re
     for (name, compose) in INITRDS.iter().filter(|(name, _)| *name != UNLOCK || encrypted) {
         initrds.push(Blob::file(name, &cached(&parts, &chain, (name, *compose))?)?);
     }
-    let programs = find_efi(&Trees::new(vec![from.tools.root.clone()]))?;
+    let root = Trees::new(vec![from.tools.root.clone()]);
+    let programs = find_efi(&root)?;
     Ok(BootFiles {
         kernel: Blob::file("vmlinuz", &kernel.vmlinuz)?,
         initrds,
         efi: programs.iter().map(EfiBlob::read).collect::<Result<_, _>>()?,
+        grub: Grub::make(&root)?,
         release: kernel.release,
     })
 }

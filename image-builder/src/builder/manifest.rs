@@ -4,7 +4,7 @@ use super::BuildError;
 use super::boot::BootFiles;
 use super::version::SiteVersion;
 use landfall_hosts::host::Host;
-use landfall_hosts::manifest::{EncryptSpec, FORMAT, InstallSpec, LayerRef, Manifest};
+use landfall_hosts::manifest::{BiosBoot, EncryptSpec, FORMAT, InstallSpec, LayerRef, Manifest};
 use landfall_hosts::profiles::Variants;
 use landfall_layers::BuiltLayer;
 
@@ -55,6 +55,10 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
         kernel: parts.boot.kernel.reference.clone(),
         initrds: parts.boot.initrds.iter().map(|blob| blob.reference.clone()).collect(),
         efi: parts.boot.efi.iter().map(|blob| blob.program.clone()).collect(),
+        bios: Some(BiosBoot {
+            boot: parts.boot.grub.boot.reference.clone(),
+            core: parts.boot.grub.core.reference.clone(),
+        }),
         layers: parts
             .layers
             .iter()

@@ -162,7 +162,8 @@ impl Builder<'_> {
 fn add_parts(spec: &mut MediumSpec, host: BuiltHost) {
     spec.epoch = spec.epoch.max(host.manifest.epoch);
     spec.layers.extend(host.layers.into_iter().map(|layer| (layer.sha256, layer.erofs)));
-    for blob in host.boot.initrds.into_iter().chain([host.boot.kernel]) {
+    let grub = host.boot.grub;
+    for blob in host.boot.initrds.into_iter().chain([host.boot.kernel, grub.boot, grub.core]) {
         if !spec.blobs.iter().any(|known| known.reference == blob.reference) {
             spec.blobs.push(blob);
         }

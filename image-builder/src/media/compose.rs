@@ -5,13 +5,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use landfall_disk::{
-    ENTRIES, EspTree, Guids, LOADER_CONF, Layout, MIB, Old, Source, guid, medium_loader_conf, types,
-    write_esp, write_new,
+    Bios, ENTRIES, EspTree, Guids, LOADER_CONF, Layout, MIB, Old, Source, guid, medium_grub_cfg,
+    medium_grub_start, medium_loader_conf, types, write_esp, write_new,
 };
 use landfall_hosts::event::Progress;
 use landfall_hosts::manifest::{BlobRef, EfiProgram, LayerRef, Manifest};
 use landfall_hosts::medium::{IDENTITY_SIZE, MediumIndex, UNATTENDED_SIZE};
-use landfall_hosts::paths::data;
+use landfall_hosts::paths::{data, grub as grub_paths};
 use landfall_hosts::profiles::variant_name;
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
@@ -20,6 +20,7 @@ use super::data::{DataTarget, DataTree, Placed, hex, write_data};
 use super::draft::{Draft, Older, folder};
 use super::error::{MediaError, Result};
 use super::fill::{bring_up_to_date, fill};
+use super::grub;
 use super::kernel::EfiFile;
 use super::menu;
 use super::stamp::Stamp;
@@ -114,7 +115,7 @@ pub struct MediumSpec {
     pub hosts: Vec<MediumHost>,
     /// sha256 → EROFS image.
     pub layers: BTreeMap<String, PathBuf>,
-    /// Kernels and initrds of all hosts.
+    /// Kernels, initrds and GRUB's parts of all hosts.
     pub blobs: Vec<Blob>,
     /// EFI programs.
     pub efi: Vec<EfiBlob>,
@@ -165,6 +166,10 @@ fn compose_all_but_layers(
     image.set_len(layout.disk_bytes).map_err(MediaError::file("sizing", path))?;
     write_new(&mut image, &layout, &guids, types::MEDIUM_NAME, Old::Zeroes)?;
     write_esp(image, layout.esp, layout.sector_bytes, &esp)?;
+    if let Some(bios) = bios(spec)? {
+        bios.put_core(&mut image, &layout)?;
+        bios.put_boot(&mut image, &layout)?;
+    }
     let target = DataTarget {
         image: path,
         at: layout.data,
@@ -172,6 +177,18 @@ fn compose_all_but_layers(
         epoch: spec.epoch,
     };
     write_data(tools, &target, &data)
+}
+
+/// GRUB, as the first host that has one says. One lock, and so one GRUB, serves all of them.
+fn bios(spec: &MediumSpec) -> Result<Option<Bios>> {
+    let Some(parts) = spec.hosts.iter().find_map(|host| host.manifest.bios.as_ref()) else {
+        return Ok(None);
+    };
+    let bytes = |wanted: &BlobRef| match spec.blobs.iter().find(|blob| blob.reference == *wanted) {
+        Some(Blob { source: Source::Bytes(bytes), .. }) => Ok(bytes.clone()),
+        _ => Err(MediaError::missing(wanted.name.clone(), "build the host again")),
+    };
+    Ok(Some(Bios::new(bytes(&parts.boot)?, bytes(&parts.core)?)?))
 }
 
 fn finish(image: &File, draft: &File, layers: &[Placed], path: TempPath, out: &Path) -> Result<()> {
@@ -198,7 +215,7 @@ fn index(spec: &MediumSpec) -> Result<MediumIndex> {
             }
             layers.insert(&layer.sha256, layer);
         }
-        for blob in manifest.initrds.iter().chain([&manifest.kernel]) {
+        for blob in manifest.blobs() {
             if !spec.blobs.iter().any(|have| have.reference == *blob) {
                 return Err(absent(format!("{} of {}", blob.name, manifest.host)));
             }
@@ -266,7 +283,8 @@ fn esp_tree(spec: &MediumSpec, guids: &Guids, seed: &[u8]) -> Result<EspTree> {
     let manifests: Vec<&Manifest> = spec.hosts.iter().map(|host| &host.manifest).collect();
     let unattended = spec.unattended.as_deref();
     let data = guids.data.to_string();
-    for item in menu::entries(&manifests, unattended, &data) {
+    let items = menu::entries(&manifests, unattended, &data);
+    for item in &items {
         let text = item.entry.render()?;
         let path = format!("{ENTRIES}/{}", item.file);
         tree.add(path, Source::Bytes(text.into_bytes()));
@@ -274,6 +292,10 @@ fn esp_tree(spec: &MediumSpec, guids: &Guids, seed: &[u8]) -> Result<EspTree> {
     let default = unattended.map(|_| menu::UNATTENDED_FILE);
     let conf = medium_loader_conf(default);
     tree.add(LOADER_CONF, Source::Bytes(conf.into_bytes()));
+    let cfg = medium_grub_cfg(&grub::entries(&items))?;
+    tree.add(grub_paths::CFG, Source::Bytes(cfg.into_bytes()));
+    let start = medium_grub_start(default.map(grub::id));
+    tree.add(grub_paths::START, Source::Bytes(start.into_bytes()));
     Ok(tree)
 }
 

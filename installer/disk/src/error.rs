@@ -48,6 +48,9 @@ pub enum DiskError {
         /// What is wrong with the text.
         why: String,
     },
+    /// GRUB's parts are not as GRUB makes them.
+    #[error("preparing the start by BIOS: {0}; write the medium again")]
+    Bios(String),
     /// The FAT writer refused.
     #[error("writing the EFI system partition: {0}")]
     Fat(String),

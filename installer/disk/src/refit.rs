@@ -4,15 +4,12 @@
 use gpt::partition::Partition;
 use uuid::Uuid;
 
+use crate::bios::OWN_BYTES;
 use crate::error::{DiskError, Result};
 use crate::layout::{ALIGN_BYTES, BIOS_BYTES};
 use crate::read::Gpt;
 use crate::types;
 use crate::write::{ARRAY_BYTES, compose};
-
-/// Bytes of the first sector that belong to a boot loader and not to the table (UEFI specification
-/// 2.10, table 5.2).
-const BOOT_CODE_BYTES: usize = 440;
 
 /// Both ends of a disk that carries a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +38,10 @@ pub fn refit(gpt: &Gpt, first_sector: &[u8], disk_bytes: u64, sector_bytes: u32)
     }
     let parts: Vec<Partition> = gpt.entries.iter().map(|entry| entry.to_partition()).collect();
     let mut ends = ends(disk_bytes, sector_bytes, gpt.disk_guid, &parts)?;
-    let code = first_sector.get(..BOOT_CODE_BYTES).unwrap_or_default();
-    if let Some(room) = ends.head.get_mut(..code.len()) {
-        room.copy_from_slice(code);
+    for own in OWN_BYTES {
+        if let (Some(room), Some(bytes)) = (ends.head.get_mut(own.clone()), first_sector.get(own)) {
+            room.copy_from_slice(bytes);
+        }
     }
     Ok(ends)
 }

@@ -14,9 +14,10 @@ use crate::error::Error;
 use crate::mounts::Mount;
 use crate::probe::{Machine, disks, machine};
 use crate::stage1::now;
-use landfall_disk::{InstallId, LOADER_CONF, medium_loader_conf};
+use landfall_disk::{InstallId, LOADER_CONF, medium_grub_start, medium_loader_conf};
 use landfall_hosts::host::OnError;
 use landfall_hosts::medium::{Seed, Unattended};
+use landfall_hosts::paths::grub;
 use landfall_hosts::report::{InstallReport, Outcome, Phase, PlanSaid};
 use std::time::Instant;
 
@@ -303,8 +304,9 @@ fn spend(context: &Context, medium: &Released, mark: &Unattended) -> Result<(), 
     unattended::erase_identities(&folder)?;
     mount.close()?;
     let (mount, folder) = medium.esp_for_writing(context)?;
-    let path = folder.join(LOADER_CONF);
-    crate::tree::write(&path, medium_loader_conf(None).as_bytes(), 0o644)?;
+    for (path, text) in [(LOADER_CONF, medium_loader_conf(None)), (grub::START, medium_grub_start(None))] {
+        crate::tree::write(&folder.join(path), text.as_bytes(), 0o644)?;
+    }
     mount.close()
 }
 

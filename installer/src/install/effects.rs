@@ -3,6 +3,7 @@
 //! write says "done".
 
 use super::attempt::Timed;
+use super::bios::Grub;
 use super::encrypt::Keys;
 use super::hash::From;
 use super::hosts::Chosen;
@@ -53,6 +54,7 @@ pub struct Written {
     mount: Mount,
     opened: Option<Opened>,
     folder: PathBuf,
+    grub: Option<Grub>,
 }
 
 /// A step's name, and why it failed.
@@ -71,6 +73,7 @@ pub fn write(
 ) -> std::result::Result<Written, StepError> {
     let consoles = &context.consoles;
     let manifest = &decided.chosen.manifest;
+    let grub = step("preparing GRUB", Grub::take(manifest, &decided.medium_esp, decided.plan))?;
     consoles.say(format!("Writing to {}.", decided.plan.disk.line()));
     let target = timed.run("partition", 0, || target::partition(context, decided.plan, decided.id));
     let target = step("partitioning", target)?;
@@ -87,7 +90,7 @@ pub fn write(
     step("writing the EFI system partition", written)?;
     let left = timed.run("seed", 0, || leave(&folder, decided));
     step("handing over", left)?;
-    Ok(Written { target, mount, opened, folder })
+    Ok(Written { target, mount, opened, folder, grub })
 }
 
 fn leave(folder: &Path, decided: &Decided<'_>) -> Result<()> {
@@ -127,8 +130,8 @@ fn layers(
 }
 
 impl Written {
-    /// Puts the report beside the state, takes the disk out of use, tells the firmware, and makes
-    /// the very last write: the marker.
+    /// Puts the report beside the state, takes the disk out of use, makes it one that BIOS starts,
+    /// tells a firmware that can be told, and makes the very last write: the marker.
     pub fn finish(
         self,
         context: &Context,
@@ -139,6 +142,8 @@ impl Written {
         step("writing the report", crate::tree::write(&path, report.as_bytes(), 0o600))?;
         step("unmounting the target", self.mount.close())?;
         step("closing the encrypted volume", self.opened.map_or(Ok(()), Opened::close))?;
+        let put = self.grub.map_or(Ok(()), |grub| grub.put(&self.target));
+        step("putting GRUB on the disk", put)?;
         esp::announce(context, &self.target);
         step("finishing", self.target.finish(id))
     }

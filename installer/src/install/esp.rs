@@ -10,10 +10,12 @@ use crate::error::{Error, Result};
 use crate::mounts::{Kind, Mount};
 use crate::{nvram, sys, table};
 use landfall_disk::{
-    BootEntry, EspTree, Extent, LOADER_CONF, Source, machine_entry_path, machine_loader_conf, write_esp,
+    BootEntry, EspTree, Extent, LOADER_CONF, Source, TRIES, machine_entry_path, machine_grub_cfg,
+    machine_loader_conf, write_esp,
 };
+use landfall_hosts::grubenv::{GrubEnv, Tries};
 use landfall_hosts::manifest::Manifest;
-use landfall_hosts::paths::cmdline;
+use landfall_hosts::paths::{cmdline, grub};
 use rustix::mount::MountFlags;
 use std::path::Path;
 
@@ -51,10 +53,21 @@ fn tree(target: &Target, manifest: &Manifest, medium: &Path, number: u64) -> Res
         }
     }
     let doing = || "writing the boot entry".to_owned();
-    let text = entry(target, manifest, number).render().map_err(Error::disk(doing()))?;
+    let entry = entry(target, manifest, number);
+    let text = entry.render().map_err(Error::disk(doing()))?;
     tree.add(machine_entry_path(number), Source::Bytes(text.into_bytes()));
     tree.add(LOADER_CONF, Source::Bytes(machine_loader_conf(TIMEOUT_SECONDS).into_bytes()));
+    let menu = machine_grub_cfg(TIMEOUT_SECONDS, &[(number, entry)]).map_err(Error::disk(doing()))?;
+    tree.add(grub::CFG, Source::Bytes(menu.into_bytes()));
+    tree.add(grub::ENV, Source::Bytes(grub_env(number)?));
     Ok(tree)
+}
+
+/// The tries of the only generation, as GRUB counts them.
+fn grub_env(number: u64) -> Result<Vec<u8>> {
+    let mut env = GrubEnv::default();
+    env.set_tries(number, Tries::Left(TRIES));
+    env.render().ok_or_else(|| Error::Words("writing GRUB's environment: it does not fit its file".into()))
 }
 
 fn entry(target: &Target, manifest: &Manifest, number: u64) -> BootEntry {
@@ -103,9 +116,15 @@ fn check(context: &Context, target: &Target, manifest: &Manifest) -> Result<()> 
     }
 }
 
-/// Tells the firmware to start this disk first. A firmware that refuses finds the disk by its
+/// Tells the firmware to start this disk first; BIOS cannot be told. A firmware that refuses finds the disk by its
 /// fallback path, so this is only worth a warning.
 pub fn announce(context: &Context, target: &Target) {
+    if !context.roots.sys.join("firmware/efi").exists() {
+        context.consoles.say(
+            "This machine starts in BIOS mode. If it starts another system, choose this disk in the BIOS setup.",
+        );
+        return;
+    }
     let result = announced(context, target);
     if let Err(error) = result {
         context.consoles.say(format!(
@@ -139,4 +158,69 @@ fn announced(context: &Context, target: &Target) -> Result<()> {
     let number = nvram::put_first(&context.roots, &option, &present)?;
     context.consoles.say(format!("The firmware starts this disk first (Boot{number:04X})."));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmdline::Cmdline;
+    use crate::console::Consoles;
+    use crate::modules::{Loader, hotplug::Hotplug};
+    use crate::probe::{Disk, Partition};
+    use crate::roots::Roots;
+    use landfall_disk::{Guids, Layout, MIB, Old, write_new};
+    use std::os::unix::fs::symlink;
+
+    const VENDOR: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+    /// A machine below `top`, and what it said while it announced a target that is whole.
+    fn said(top: &Path) -> String {
+        let roots = Roots::under(top);
+        let image = top.join("disk");
+        let file = std::fs::File::options().read(true).write(true).create_new(true).open(&image).unwrap();
+        let layout = Layout::medium(64 * MIB, 64 * MIB);
+        file.set_len(layout.disk_bytes).unwrap();
+        let guids = Guids::derived(b"x");
+        write_new(&mut &file, &layout, &guids, "x", Old::Zeroes).unwrap();
+        let disk = Disk { path: image, sector_bytes: 512, ..Disk::default() };
+        let esp = Partition { number: 2, size_bytes: layout.esp.len_bytes, ..Partition::default() };
+        let target = Target { disk, guids, data: esp.clone(), esp };
+        let context = Context {
+            cmdline: Cmdline::parse(""),
+            consoles: Consoles::open(&roots),
+            hotplug: Hotplug::start(&roots, Loader::open(&roots, "")),
+            roots,
+        };
+        announce(&context, &target);
+        context.hotplug.stop();
+        context.consoles.lines().join("\n")
+    }
+
+    fn variables(top: &Path) -> std::path::PathBuf {
+        let folder = top.join("sys/firmware/efi/efivars");
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_firmware_that_refuses_is_worth_a_warning_that_says_what_starts_instead() {
+        let full = tempfile::tempdir().unwrap();
+        // Every write to it fails, as on a full or locked store.
+        symlink("/dev/full", variables(full.path()).join(format!("BootOrder-{VENDOR}"))).unwrap();
+        let locked = tempfile::tempdir().unwrap();
+        std::fs::create_dir(variables(locked.path()).join(format!("BootOrder-{VENDOR}"))).unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        variables(empty.path());
+        for top in [&full, &locked, &empty] {
+            let said = said(top.path());
+            assert!(said.contains("Warning: ") && said.contains("fallback path"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_bios_is_told_nothing_and_nobody_is_warned() {
+        let top = tempfile::tempdir().unwrap();
+        let said = said(top.path());
+        assert!(said.contains("BIOS mode") && !said.contains("Warning"), "{said}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Installing from a medium: find it, choose the host, plan or refuse, write, verify, report.
 
 mod attempt;
+mod bios;
 mod content;
 mod copy;
 pub mod dialogue;
@@ -26,8 +27,9 @@ pub mod variant;
 mod verify;
 mod way;
 
+pub use bios::firmware;
 pub use content::Content;
-pub use plan::{Ask, Plan, Seen, firmware, plan};
+pub use plan::{Ask, Plan, Seen, plan};
 pub use refusal::{Refusal, Stop};
 pub use unattended::has_bare_identity;
 

@@ -83,19 +83,6 @@ pub fn plan(ask: &Ask<'_>) -> Result<Plan, Refusal> {
     Ok(Plan { disk: target.disk.clone(), content: target.content.clone(), layout, layer_bytes, swap })
 }
 
-/// Refuses a machine that could not start what would be installed. Asked last, for whoever mends
-/// the rest first can use a BIOS machine to do so.
-pub fn firmware(kind: &str) -> Result<(), Refusal> {
-    if kind == "uefi" {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        "firmware-not-supported",
-        "this machine was started in BIOS mode, and this version of Landfall installs on UEFI only",
-        "switch the firmware to UEFI (often called CSM: off) and start the medium again",
-    ))
-}
-
 /// The disks that can be written and match the rule; at least one.
 pub fn matching<'a>(ask: &Ask<'a>) -> Result<Vec<&'a Seen>, Refusal> {
     let can: Vec<&Seen> = ask.seen.iter().filter(|seen| can_be_target(seen)).collect();
@@ -234,4 +221,4 @@ fn may_write(target: &Seen, existing: Existing) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

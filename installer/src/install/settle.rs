@@ -3,13 +3,14 @@
 //! A further question is a step in [`super::way::ORDER`], a field of [`Draft`], and a method here.
 
 use super::attempt::{Attempt, seen};
+use super::bios::firmware;
 use super::dialogue::{Dialogue, Reply};
 use super::encrypt::{self, Keys};
 use super::hash::From;
 use super::hosts::{self, Chosen};
 use super::identity::{self, Identity};
 use super::medium::Medium;
-use super::plan::{Ask, Plan, firmware, matching, plan};
+use super::plan::{Ask, Plan, matching, plan};
 use super::progress::Bar;
 use super::refusal::{Refusal, Stop};
 use super::summary;
@@ -237,7 +238,7 @@ impl Attempt<'_> {
             copy_bytes: plan.layer_bytes,
         });
         self.target = Some(plan.disk.path.to_string_lossy().into_owned());
-        firmware(&self.machine.firmware)?;
+        firmware(&self.machine, manifest, &plan.disk)?;
         draft.plan = Some(plan);
         Ok(went)
     }

@@ -134,6 +134,11 @@ impl Target {
         }
     }
 
+    /// Opens the whole disk for writing, which no partition of it may be mounted for.
+    pub fn open(&self) -> Result<File> {
+        exclusively(&self.disk.path)
+    }
+
     /// Opens the ESP's partition for the writer of FAT.
     pub fn open_esp(&self) -> Result<File> {
         exclusively(&self.esp.path)
@@ -142,7 +147,7 @@ impl Target {
     /// The last write to the target: it is a finished machine.
     pub fn finish(&self, id: InstallId) -> Result<()> {
         let doing = || format!("marking {} as finished", self.disk.path.display());
-        let mut file = exclusively(&self.disk.path)?;
+        let mut file = self.open()?;
         sys::flush_buffers(&file).map_err(Error::io(doing()))?;
         let marker = Marker { phase: Phase::Done, id };
         set_marker(&mut file, self.disk.sector_bytes, &marker).map_err(Error::disk(doing()))?;

@@ -99,6 +99,7 @@ mod tests {
             kernel: BlobRef { name: "vmlinuz".into(), sha256: "0".into(), size: 1 },
             initrds: vec![],
             efi: vec![],
+            bios: None,
             layers: vec![],
         };
         Chosen { bytes: toml::to_string(&manifest).unwrap().into_bytes(), manifest, signature: None }

@@ -61,7 +61,7 @@ pub fn layers(manifest: &Manifest, folder: &Path) -> Vec<Wanted> {
 
 /// The files of a manifest on an ESP that is mounted at `folder`.
 pub fn esp_files(manifest: &Manifest, folder: &Path) -> Vec<Wanted> {
-    let blobs = std::iter::once(&manifest.kernel).chain(&manifest.initrds).map(|blob| Wanted {
+    let blobs = manifest.blobs().map(|blob| Wanted {
         path: folder.join(blob.esp_path()),
         sha256: blob.sha256.clone(),
         size: blob.size,

@@ -20,13 +20,23 @@ pub fn write(context: &Context, found: &Found, generation: u64, esp: Option<Stri
         disk: Some(found.disk.path.to_string_lossy().into_owned()),
         encrypted: context.cmdline.flag(cmdline::ENCRYPTED),
         entry: loader("LoaderEntrySelected"),
-        boot_count_path: loader("LoaderBootCountPath"),
+        boot_count_path: count_path(context),
     };
     // A default that someone chose in the menu would pin an entry past its tries.
     if let Err(error) = nvram::clear_loader(&context.roots, "LoaderEntryDefault") {
         context.consoles.say(error.chain());
     }
     put(context, &info)
+}
+
+/// The name of the running entry's file with its tries; none where it is not counted. GRUB says its
+/// tries on the command line, and they are put into the same form.
+pub fn count_path(context: &Context) -> Option<String> {
+    let grub = || {
+        let (generation, tries) = (context.cmdline.generation()?, context.cmdline.tries()?);
+        Some(format!("landfall-{generation}+{tries}.conf"))
+    };
+    nvram::loader_text(&context.roots, "LoaderBootCountPath").or_else(grub)
 }
 
 /// Writes it to its place in `/run`.

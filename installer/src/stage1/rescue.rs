@@ -1,11 +1,11 @@
 //! When a generation cannot be started: words, and another entry's turn.
 
-use super::{data, unlock};
+use super::{boot_info, data, unlock};
 use crate::context::Context;
+use crate::ending;
 use crate::error::Error;
 use crate::install::prompt;
 use crate::luks::Volume;
-use crate::{ending, nvram};
 use std::time::Duration;
 
 /// Long enough to read a line, short enough for a machine that nobody watches.
@@ -22,7 +22,7 @@ pub fn give_up(context: &Context, error: &Error) -> ! {
     consoles.say("Landfall could not start this generation.");
     consoles.say(format!("Why: {}", error.chain()));
     consoles.sentinel("FAILED", &[("step", "stage1")]);
-    if nvram::loader_text(&context.roots, "LoaderBootCountPath").is_some() {
+    if boot_info::count_path(context).is_some() {
         consoles.say(format!(
             "This boot entry is on trial. The machine restarts in {} seconds; after its tries the last \
              good one starts.",

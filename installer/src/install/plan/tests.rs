@@ -30,7 +30,7 @@ fn used() -> Content {
     Content::Used { what: "a GPT with 1 partition: Windows".into() }
 }
 
-fn manifest(rule: &str, existing: Existing) -> Manifest {
+pub(crate) fn manifest(rule: &str, existing: Existing) -> Manifest {
     let blob = landfall_hosts::manifest::BlobRef { name: "vmlinuz".into(), sha256: "0".into(), size: 1 };
     Manifest {
         format: 1,
@@ -47,6 +47,7 @@ fn manifest(rule: &str, existing: Existing) -> Manifest {
         kernel: blob,
         initrds: vec![],
         efi: vec![],
+        bios: None,
         layers: vec![LayerRef { kind: LayerKind::Base, sha256: "0".into(), size: GIB }],
     }
 }
@@ -146,12 +147,6 @@ fn sizes() {
     let mut endless = disk("vda", 20, "virtio");
     endless.disk.size_bytes = u64::MAX;
     assert!(slug(&wipe, &[endless]).is_ok());
-}
-
-#[test]
-fn a_bios_machine_is_refused() {
-    assert_eq!(firmware("bios").unwrap_err().slug, "firmware-not-supported");
-    assert_eq!(firmware("uefi"), Ok(()));
 }
 
 #[test]
