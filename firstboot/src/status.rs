@@ -124,6 +124,7 @@ fn text(status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::tools::fake::FakeCommands;
+    use landfall_hosts::paths::machine;
     use std::fs;
     use std::time::SystemTime;
 
@@ -146,8 +147,8 @@ mod tests {
         let text = show(&roots, &commands, false).unwrap();
         assert!(text.contains("waiting for an auth key") && text.contains("x.service"));
         assert!(text.contains("not encrypted"));
-        fs::create_dir_all(roots.path(paths::machine::BOOT_INFO).parent().unwrap()).unwrap();
-        fs::write(roots.path(paths::machine::BOOT_INFO), "format = 1\nencrypted = true\n").unwrap();
+        fs::create_dir_all(roots.path(machine::BOOT_INFO).parent().unwrap()).unwrap();
+        fs::write(roots.path(machine::BOOT_INFO), "format = 1\nencrypted = true\n").unwrap();
         assert!(!show(&roots, &commands, false).unwrap().contains("not encrypted"));
         let json: serde_json::Value = serde_json::from_str(&show(&roots, &commands, true).unwrap()).unwrap();
         assert_eq!(json["schema"], 1);
@@ -160,7 +161,7 @@ mod tests {
         let (_dir, roots) = world();
         for text in ["", "format = 9", "format = \"x\"", "\u{0}", "[host"] {
             fs::write(roots.state(state::SEED), text).unwrap();
-            let path = roots.path(landfall_hosts::paths::machine::BOOT_INFO);
+            let path = roots.path(machine::BOOT_INFO);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
             assert!(show(&roots, &FakeCommands::default(), true).is_ok(), "{text}");

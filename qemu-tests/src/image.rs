@@ -6,7 +6,7 @@ use crate::tools;
 use rustix::fs::{SeekFrom, seek};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -261,6 +261,30 @@ pub fn esp_files(image: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Overwrites a file of the ESP, or makes it, in a folder that is there.
+pub fn put_esp_file(image: &Path, path: &str, bytes: &[u8]) -> Result<()> {
+    let folder = tempfile::tempdir().doing("creating a folder in", &std::env::temp_dir())?;
+    let (esp, part) = (folder.path().join("esp"), partition(image, 2)?);
+    slice(image, &part, &esp)?;
+    let file = File::options().read(true).write(true).open(&esp).doing("opening", &esp)?;
+    let filesystem = fatfs::FileSystem::new(file, fatfs::FsOptions::new()).doing("reading", &esp)?;
+    let mut inside = filesystem.root_dir().create_file(path).doing("opening", path.as_ref())?;
+    inside.truncate().and_then(|()| inside.write_all(bytes)).doing("writing", path.as_ref())?;
+    drop(inside);
+    filesystem.unmount().doing("writing", &esp)?;
+    let (from, to) = (File::open(&esp), File::options().read(true).write(true).open(image));
+    let (from, to) = (from.doing("opening", &esp)?, to.doing("opening", image)?);
+    let (mut new, mut old) = (vec![0u8; BLOCK], vec![0u8; BLOCK]);
+    for at in (0..part.length).step_by(BLOCK) {
+        let count = from.read_at(&mut new, at).doing("reading", &esp)?;
+        to.read_exact_at(&mut old[..count], part.offset + at).doing("reading", image)?;
+        if new[..count] != old[..count] {
+            to.write_all_at(&new[..count], part.offset + at).doing("writing", image)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the kernel and the joined initrds of a medium's host into a folder, for a direct boot.

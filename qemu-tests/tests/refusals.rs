@@ -43,6 +43,7 @@ struct Case {
     host: &'static str,
     unattended: bool,
     disks: Vec<PathBuf>,
+    sector_bytes: u32,
 }
 
 impl Case {
@@ -59,6 +60,7 @@ impl Case {
             host: HOST,
             unattended: false,
             disks: Vec::new(),
+            sector_bytes: 512,
         }
     }
 
@@ -118,7 +120,10 @@ impl Case {
         let (kernel, initrd) = (bench.kernel.clone(), bench.initrd.clone());
         let mut config = GuestConfig::new(self.name, Firmware::Kernel { kernel, initrd, append });
         let stick = Drive { bus: self.stick_bus, ..Drive::stick(&self.stick) };
-        let disks = self.disks.iter().enumerate().map(|(at, disk)| Drive::disk(disk, &format!("DISK{at}")));
+        let disks = self.disks.iter().enumerate().map(|(at, disk)| Drive {
+            sector_bytes: self.sector_bytes,
+            ..Drive::disk(disk, &format!("DISK{at}"))
+        });
         config.machine.drives = std::iter::once(stick).chain(disks).collect();
         config
     }
@@ -181,4 +186,12 @@ fn refuses_a_corrupted_manifest() -> Result<()> {
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn refuses_an_unknown_host() -> Result<()> {
     Case { host: "nobody", ..Case::new("refuses_unknown_host") }.disk(8192).refused("unknown-host")
+}
+
+/// Without firmware's help a guest passes for one that BIOS started.
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn refuses_a_disk_that_bios_could_not_start() -> Result<()> {
+    let case = Case { sector_bytes: 4096, ..Case::new("refuses_bios_sectors") };
+    case.disk(8192).refused("bios-sector-size")
 }
