@@ -9,8 +9,17 @@ use std::time::Instant;
 
 /// The files of `qemu-tests/tests`, in the order in which a fault shows soonest. All of them together stay below an
 /// hour on 2 cores.
-const SUITES: &[&str] =
-    &["firmware", "tailnet", "images", "refusals", "flash", "interactive", "profiles", "machine"];
+const SUITES: &[&str] = &[
+    "firmware",
+    "tailnet",
+    "images",
+    "refusals",
+    "flash",
+    "interactive",
+    "encryption",
+    "profiles",
+    "machine",
+];
 
 /// How long a fuzz target runs (`landfall_fuzz::SECONDS`).
 const FUZZ_SECONDS: &str = "LANDFALL_FUZZ_SECONDS";
