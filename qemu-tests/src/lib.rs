@@ -13,6 +13,7 @@ pub mod guest;
 pub mod http;
 pub mod image;
 pub mod laptop;
+pub mod nvram;
 pub mod ordinary;
 pub mod peers;
 pub mod pipe;

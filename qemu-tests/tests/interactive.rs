@@ -4,7 +4,7 @@
 use landfall_qemu_tests::fixture::{Fixture, GUARDED};
 use landfall_qemu_tests::guest::{Drive, Firmware, Guest, GuestConfig};
 use landfall_qemu_tests::site::HOST;
-use landfall_qemu_tests::{Result, image};
+use landfall_qemu_tests::{Result, image, nvram};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +50,11 @@ fn a_person_chooses_goes_back_and_confirms() -> Result<()> {
     let before = [&other, &target].map(|disk| image::fingerprint(disk));
     let before = before.into_iter().collect::<Result<Vec<_>>>()?;
     let config = config(&fixture, folder.path(), [&stick, &other, &target])?;
+    let variables = place("variables");
+    // The machine's own copy is made with its command line.
+    config.machine.arguments()?;
+    nvram::add_windows(&variables, &image::partition(&other, 1)?)?;
+    let entry = nvram::boot_entries(&variables)?;
     let mut person =
         Person { guest: Guest::start(&config)?, disks: vec![other.clone(), target.clone()], before };
 
@@ -78,6 +83,9 @@ fn a_person_chooses_goes_back_and_confirms() -> Result<()> {
     person.guest.wait_for_power_off(Duration::from_secs(60))?;
 
     assert_eq!(image::fingerprint(&other)?, person.before[0], "the disk beside the target was written to");
+    let entries = nvram::boot_entries(&variables)?;
+    assert_eq!(entries.first().map(nvram::Variable::description).as_deref(), Some("Landfall"));
+    assert!(entries.contains(&entry[0]), "the boot entry of Windows is gone: {entries:?}");
     image::check(&target)?;
     let summary = person.guest.console();
     for words in ["This will be done:", "To be lost", "serial TARGET"] {

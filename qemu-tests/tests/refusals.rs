@@ -195,3 +195,21 @@ fn refuses_a_disk_that_bios_could_not_start() -> Result<()> {
     let case = Case { sector_bytes: 4096, ..Case::new("refuses_bios_sectors") };
     case.disk(8192).refused("bios-sector-size")
 }
+
+/// Two disks of one kind and size: the rule finds the same one by its serial number, whichever the kernel saw first.
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn swapped_disks_are_told_apart() -> Result<()> {
+    for (name, order) in [("swapped_not", [0, 1]), ("swapped", [1, 0])] {
+        let case = Case { host: GUARDED, ..Case::new(name) }.disk(8192).disk(8192);
+        let mut config = case.config();
+        let disks = order.map(|at| Drive::disk(&case.disks[at], &format!("DISK{at}")));
+        config.machine.drives = std::iter::once(Drive::stick(&case.stick)).chain(disks).collect();
+        let mut guest = Guest::start(&config)?;
+        let line = guest.wait_for(&["Target: ", "LANDFALL REFUSED"], LIMIT)?;
+        let place = if order[0] == 0 { "/dev/vda" } else { "/dev/vdb" };
+        assert!(line.contains(place) && line.contains("serial DISK0"), "{line}");
+        guest.pull_the_plug();
+    }
+    Ok(())
+}
