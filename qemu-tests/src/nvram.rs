@@ -14,6 +14,8 @@ const START: [u8; 2] = [0xaa, 0x55];
 const LIVE: u8 = 0x3f;
 /// Kept over a reset; seen by boot programs and the system.
 const ATTRIBUTES: u32 = 7;
+/// Kept over a reset; seen by boot programs alone.
+const HIDDEN: u32 = 3;
 /// 8be4df61-93ca-11d2-aa0d-00e098032b8c: the firmware's own variables.
 const GLOBAL: [u8; 16] =
     [0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c];
@@ -29,9 +31,20 @@ pub struct Variable {
 
 /// The boot entry that Windows makes for a disk's ESP, and an order that starts it first.
 pub fn add_windows(file: &Path, esp: &Partition) -> Result<()> {
+    put(file, ATTRIBUTES, &[("Boot0077", windows(esp)?), ("BootOrder", vec![0x77, 0])])
+}
+
+/// An order of boot entries that refuses to be changed. A variable cannot be written with other attributes than it has
+/// (UEFI 2.10, 8.2, `SetVariable`): not by the firmware itself, and not by Linux, to which it is read-only. The entry
+/// that it names is not there.
+pub fn lock_boot_order(file: &Path) -> Result<()> {
+    put(file, HIDDEN, &[("BootOrder", vec![0, 0])])
+}
+
+fn put(file: &Path, attributes: u32, variables: &[(&str, Vec<u8>)]) -> Result<()> {
     let mut bytes = std::fs::read(file).doing("reading", file)?;
-    for (name, data) in [("Boot0077", windows(esp)?), ("BootOrder", vec![0x77, 0])] {
-        add(&mut bytes, name, &data)
+    for (name, data) in variables {
+        add(&mut bytes, attributes, name, data)
             .ok_or_else(|| Error::Unexpected(format!("{} has no room for variables", file.display())))?;
     }
     std::fs::write(file, bytes).doing("writing", file)
@@ -82,11 +95,11 @@ fn walk(bytes: &[u8]) -> (Vec<Variable>, usize) {
     (found, at)
 }
 
-fn add(bytes: &mut [u8], name: &str, data: &[u8]) -> Option<()> {
+fn add(bytes: &mut [u8], attributes: u32, name: &str, data: &[u8]) -> Option<()> {
     let (_, at) = walk(bytes);
     let name = utf16(name);
     let mut variable = vec![START[0], START[1], LIVE, 0];
-    variable.extend(ATTRIBUTES.to_le_bytes());
+    variable.extend(attributes.to_le_bytes());
     variable.extend([0; 28]);
     variable.extend((name.len() as u32).to_le_bytes());
     variable.extend((data.len() as u32).to_le_bytes());
@@ -154,7 +167,7 @@ mod tests {
     fn what_was_added_is_found_in_its_order() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut flash = vec![0xff; 4096];
-        add(&mut flash, "Boot0001", &[1, 2, 3]).unwrap();
+        add(&mut flash, ATTRIBUTES, "Boot0001", &[1, 2, 3]).unwrap();
         std::fs::write(file.path(), &flash).unwrap();
         assert_eq!(boot_entries(file.path()).unwrap(), []);
         add_windows(file.path(), &esp()).unwrap();
@@ -168,6 +181,6 @@ mod tests {
         assert_eq!((before.len(), end % 4), (3, 0));
         flash[FIRST + 2] = LIVE & 0xfc;
         assert_eq!(walk(&flash).0.len(), 2);
-        assert_eq!(add(&mut flash, "x", &[0; 4096]), None);
+        assert_eq!(add(&mut flash, ATTRIBUTES, "x", &[0; 4096]), None);
     }
 }

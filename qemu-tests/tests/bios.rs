@@ -5,7 +5,7 @@ use landfall_disk::{BootEntry, machine_grub_cfg};
 use landfall_hosts::grubenv::{GrubEnv, Tries};
 use landfall_hosts::paths::grub;
 use landfall_qemu_tests::fixture::Fixture;
-use landfall_qemu_tests::guest::{Drive, Firmware, Guest};
+use landfall_qemu_tests::guest::{Firmware, Guest};
 use landfall_qemu_tests::rehearsal::{Installed, Machine, Shape, Starts};
 use landfall_qemu_tests::site::HOST;
 use landfall_qemu_tests::{Error, Result, image, probe};
@@ -131,11 +131,7 @@ fn start_on_uefi(machine: &Machine) -> Result<String> {
     let mut config = machine.config("moved");
     config.machine.firmware = Firmware::SecureBoot { variables: machine.folder().join("moved") };
     config.machine.drives = vec![machine.target()];
-    started(&config)
-}
-
-fn started(config: &landfall_qemu_tests::guest::GuestConfig) -> Result<String> {
-    let mut guest = Guest::start(config)?;
+    let mut guest = Guest::start(&config)?;
     let line = guest.wait_for(&["LANDFALL STAGE1"], LIMIT)?;
     guest.pull_the_plug();
     Ok(line)
@@ -183,16 +179,4 @@ fn a_machine_that_bios_starts_is_blessed_and_clean() {
 fn a_disk_starts_on_a_firmware_that_has_no_entry_for_it() {
     let line = story().moved.as_ref().unwrap_or_else(|why| panic!("{why}"));
     assert!(line.contains("mode=boot"), "{line}");
-}
-
-#[test]
-#[ignore = "boots QEMU: run by cargo xtask test"]
-fn the_same_medium_starts_on_uefi_without_secure_boot() -> Result<()> {
-    let fixture = Fixture::shared()?;
-    let machine = Machine::shaped(&fixture, "plain", Shape { starts: Starts::Uefi, ..Shape::default() })?;
-    let mut config = machine.config("start");
-    config.machine.drives = vec![Drive::stick(&machine.stick)];
-    let line = started(&config)?;
-    assert!(line.contains("mode=install"), "{line}");
-    Ok(())
 }

@@ -185,7 +185,9 @@ impl<'a> Attempt<'a> {
         let text =
             report::json(&report).map_err(|error| Stop::Failed { step: "writing the report", error })?;
         written.finish(context, decided.id, &text).map_err(failed)?;
-        // The machine is finished. What follows is the medium's own affair and cannot undo that.
+        // The machine is finished. What follows is the medium's own affair and cannot undo that. Its report also
+        // has what the firmware said.
+        report.log = context.consoles.lines();
         let released = esp_mount.close().and_then(|()| medium.release());
         let spent = released.and_then(|released| {
             if let Some(mark) = mark {

@@ -18,6 +18,8 @@ const SUITES: &[&str] = &[
     "interactive",
     "encryption",
     "profiles",
+    "bios",
+    "nvram",
     "machine",
 ];
 
