@@ -8,7 +8,7 @@ use super::medium::{self, Known, Medium, Released};
 use super::plan::Seen;
 use super::refusal::{Refusal, Stop};
 use super::settle::Settled;
-use super::{report, unattended};
+use super::{report, target, unattended};
 use crate::context::Context;
 use crate::error::Error;
 use crate::mounts::Mount;
@@ -132,15 +132,18 @@ impl<'a> Attempt<'a> {
 
     /// This medium's own mark, or that of a disk which it finished before it could mark itself.
     fn has_installed(&self, mark: &Unattended) -> bool {
-        let finished =
-            |seen: &Seen| matches!(&seen.content, Content::Machine { id, .. } if *id == mark.install_id);
-        unattended::is_done(mark) || self.seen.iter().any(finished)
+        unattended::is_done(mark) || self.seen.iter().any(|seen| installed_by(seen, mark))
     }
 
     /// Finishes what a power cut may have left undone on a medium that has installed. By itself
     /// such a medium does nothing more; a person who chose an entry gets it back.
     fn spent(&mut self, medium: Medium, mark: &Unattended) -> Result<Medium, Stop> {
         let context = self.context;
+        for seen in self.seen.iter().filter(|seen| installed_by(seen, mark)) {
+            if let Err(error) = target::mend(&seen.disk) {
+                context.consoles.say(format!("Warning: {}", error.chain()));
+            }
+        }
         let finished = medium.release().and_then(|released| spend(context, &released, mark));
         match finished {
             Ok(()) => self.bare_identity = false,
@@ -310,6 +313,11 @@ fn spend(context: &Context, medium: &Released, mark: &Unattended) -> Result<(), 
         crate::tree::write(&folder.join(path), text.as_bytes(), 0o644)?;
     }
     mount.close()
+}
+
+/// It is a machine that this medium finished.
+fn installed_by(seen: &Seen, mark: &Unattended) -> bool {
+    matches!(&seen.content, Content::Machine { id, .. } if *id == mark.install_id)
 }
 
 pub(super) fn seen(context: &Context, medium: Option<&Medium>) -> Vec<Seen> {

@@ -6,8 +6,8 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::mounts::{Kind, Mount};
 use crate::probe::{Disk, Partition, disks};
-use crate::{sys, tools};
-use landfall_disk::{Guids, InstallId, Marker, Old, Phase, set_marker, write_new};
+use crate::{sys, table, tools};
+use landfall_disk::{Guids, InstallId, Marker, Old, Phase, TableSeen, set_marker, write_new};
 use landfall_hosts::paths::DATA_LABEL;
 use rustix::fs::OFlags;
 use rustix::mount::MountFlags;
@@ -62,6 +62,25 @@ pub fn partition(context: &Context, plan: &Plan, id: InstallId) -> Result<Target
         Error::Words(format!("the kernel does not show the new partitions of {name}; restart and try again"))
     })?;
     Ok(Target { disk, guids, esp, data })
+}
+
+/// Writes the table of a finished disk again where a power cut tore the very last write: its backup says that the
+/// machine is finished, and neither the kernel nor every firmware reads that.
+pub fn mend(disk: &Disk) -> Result<()> {
+    let doing = || format!("mending the partition table of {}", disk.path.display());
+    let TableSeen::Gpt(gpt) = table::read(disk)? else {
+        return Ok(());
+    };
+    let marker = gpt.entries.first().and_then(|entry| Marker::parse(&entry.name));
+    let Some(marker) = marker.filter(|marker| gpt.from_backup && marker.phase == Phase::Done) else {
+        return Ok(());
+    };
+    let mut file = exclusively(&disk.path)?;
+    set_marker(&mut file, disk.sector_bytes, &marker).map_err(Error::disk(doing()))?;
+    file.sync_all().map_err(Error::io(doing()))?;
+    // If not now, the kernel reads it at its next start.
+    let _ = sys::reread_partitions(&file);
+    Ok(())
 }
 
 /// Between the plan and here lie a check of all layers and perhaps a passphrase: time enough to
@@ -152,5 +171,31 @@ impl Target {
         let marker = Marker { phase: Phase::Done, id };
         set_marker(&mut file, self.disk.sector_bytes, &marker).map_err(Error::disk(doing()))?;
         file.sync_all().map_err(Error::io(doing()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_disk::Layout;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn only_a_finished_disk_with_a_torn_table_is_mended() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        let size_bytes = 8 << 30;
+        image.as_file().set_len(size_bytes).unwrap();
+        let disk =
+            Disk { path: image.path().to_path_buf(), size_bytes, sector_bytes: 512, ..Disk::default() };
+        let layout = Layout::machine(size_bytes, 512).unwrap();
+        let guids = Guids::derived(b"a test");
+        for (phase, mended) in [(Phase::Installing, false), (Phase::Keeping, false), (Phase::Done, true)] {
+            let name = Marker { phase, id: InstallId([7; 8]) }.to_string();
+            write_new(&mut image.reopen().unwrap(), &layout, &guids, &name, Old::Unknown).unwrap();
+            image.as_file().write_all_at(&[0; 512], 512).unwrap();
+            mend(&disk).unwrap();
+            let seen = table::gpt(&disk).unwrap();
+            assert_eq!((!seen.from_backup, &seen.entries[0].name), (mended, &name));
+        }
     }
 }

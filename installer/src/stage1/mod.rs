@@ -15,6 +15,7 @@ mod units;
 mod unlock;
 mod upper;
 mod var;
+mod whole;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub fn run_boot(context: &Context, watchdog: Option<Watchdog>) {
 fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::Infallible> {
     let roots = &context.roots;
     let found = data::find(context)?;
+    whole::check(&found.disk)?;
     swap::resume(context, &found);
     let device = unlock::device(context, &found)?;
     let folder = data::mount(context, &device)?;
