@@ -199,6 +199,24 @@ mod tests {
     }
 
     #[test]
+    fn families_and_numbers_of_makers() {
+        let of = |product: &str, chassis| answer(metal(product, chassis)).profile;
+        assert_eq!(of("Some LapBook Pro", 3), "laptop");
+        assert_eq!(of("Lenovo Flex System x240 M5 Compute Node", 28), "server");
+        let intel = |board: &str| Machine {
+            board_vendor: Some("Intel Corporation".into()),
+            board: Some(board.into()),
+            ..metal("", 3)
+        };
+        assert_eq!(answer(intel("S1200BTL")).profile, "server");
+        assert_eq!(answer(intel("STK1AW32SC")).profile, "desktop");
+        let known = |power| Machine { power, bios_vendor: Some("coreboot".into()), ..metal("Newbox", 3) };
+        let google = |power| Machine { vendor: Some("Google".into()), ..known(power) };
+        assert_eq!(answer(google(None)).profile, "laptop");
+        assert_eq!(answer(google(Some(vec![]))).profile, "desktop");
+    }
+
+    #[test]
     fn hypervisors() {
         let signed = |text: &str| Machine { signature: Some(text.into()), ..Machine::default() };
         let kind = |machine: Machine| answer(machine).virtualization.kind;

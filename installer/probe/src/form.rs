@@ -84,7 +84,7 @@ const RULES: &[Rule] = &[
         looks_at: Seen::Makers,
         find: |m| made(m, names::STATIONARY_MAKERS, "desktop"),
     },
-    Rule { name: "a portable chassis without any supply", looks_at: Seen::Supplies, find: no_supply },
+    Rule { name: "no supply that the kernel knows of", looks_at: Seen::Supplies, find: no_supply },
     Rule { name: "a portable chassis", looks_at: Seen::Chassis, find: portable },
     Rule { name: "coreboot's default chassis in a Chromebook", looks_at: Seen::Firmware, find: chromebook },
     Rule { name: "the chassis of a desk", looks_at: Seen::Chassis, find: desk },
@@ -142,9 +142,19 @@ fn rack(machine: &Machine) -> Found {
 }
 
 fn server_maker(machine: &Machine) -> Found {
+    let board = machine.board.as_deref().unwrap_or_default();
+    if is_intels_server(board) && names::maker(&["intel"], &machine.maker_texts()).is_some() {
+        return Some(("server", format!("Intel numbers servers like \"{board}\"")));
+    }
     // Supermicro's boards for desks begin with C.
-    let desk = machine.board.as_deref().is_some_and(|board| board.starts_with('C'));
-    if desk { None } else { made(machine, names::SERVER_MAKERS, "server") }
+    if board.starts_with('C') { None } else { made(machine, names::SERVER_MAKERS, "server") }
+}
+
+/// `S2600WTT`, `S7200AP`, `SE7520JR2`: Intel's boards for servers are an S, four digits, letters.
+fn is_intels_server(board: &str) -> bool {
+    let number = board.strip_prefix("SE").or_else(|| board.strip_prefix('S')).unwrap_or_default();
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 4 && number.as_bytes().get(4).is_some_and(u8::is_ascii_uppercase)
 }
 
 /// A list with the host's own bridges, not a part of one.
@@ -169,9 +179,8 @@ fn headless(machine: &Machine) -> Found {
 }
 
 fn no_supply(machine: &Machine) -> Found {
-    let portable = matches!(chassis(machine.chassis_type), Chassis::Portable(_));
     let none = machine.power.as_ref().is_some_and(Vec::is_empty);
-    (portable && none).then(|| ("desktop", format!("{}, but no AC adapter", machine.chassis_words())))
+    none.then(|| ("desktop", format!("{}, but no AC adapter", machine.chassis_words())))
 }
 
 fn portable(machine: &Machine) -> Found {

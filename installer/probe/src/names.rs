@@ -5,27 +5,13 @@
 
 /// Families that have a battery and a screen.
 pub const PORTABLE: &[&str] = &[
+    "*book",
     "laptop",
-    "notebook",
-    "macbook",
     "thinkpad",
-    "thinkbook",
-    "chromebook",
-    "ultrabook",
     "ideapad",
-    "zenbook",
-    "vivobook",
-    "elitebook",
-    "probook",
-    "zbook",
-    "lifebook",
-    "matebook",
-    "magicbook",
-    "expertbook",
     "swift",
     "travelmate",
     "latitude",
-    "toughbook",
     "satellite",
     "tecra",
     "portege",
@@ -36,7 +22,6 @@ pub const PORTABLE: &[&str] = &[
     "2n1",
     "tablet",
     "surfacepro",
-    "surfacebook",
     "surfacego",
     "surfacelaptop",
     "surface3",
@@ -47,18 +32,14 @@ pub const PORTABLE: &[&str] = &[
     "mobileworkstation",
     "mobilethinclient",
     "mobileprecision",
-    "omnibook",
     "dragonfly",
     "spectre",
     "vaio",
     "aspireone",
     "flex",
     "miix",
-    "galaxybook",
-    "dynabook",
     "qosmio",
     "esprimomobile",
-    "netbook",
 ];
 
 /// Families that stand on or under a desk.
@@ -115,6 +96,11 @@ pub const STATIONARY: &[&str] = &[
     "wyse",
     "surfacehub",
     "tinyinone",
+    "windtop",
+    "artigo",
+    "imedia",
+    "onetwo",
+    "revo",
 ];
 
 /// Families that stand in a rack.
@@ -157,6 +143,13 @@ pub const SERVER: &[&str] = &[
     "nutanix",
     "vxrail",
     "rackserver",
+    "flexsystem",
+    "idataplex",
+    "oracleserver",
+    "express5800",
+    "quantagrid",
+    "quantaplex",
+    "ha8000",
 ];
 
 /// Makers that build for racks alone, as system or board vendor.
@@ -222,6 +215,15 @@ pub const STATIONARY_MAKERS: &[&str] = &[
     "cwwk",
     "acemagic",
     "morefine",
+    "aopen",
+    "sapphire",
+    "giada",
+    "microcomputerhk",
+    "besstar",
+    "kontron",
+    "axiomtek",
+    "lanner",
+    "pcengines",
 ];
 
 /// Makers of portable machines alone.
@@ -249,18 +251,22 @@ pub fn squash(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// The first of `names` in one of `texts`. Short names must begin a text: `nuc` is in many words.
+/// The first of `names` in one of `texts`. Short names must begin a text: `nuc` is in many words;
+/// one with a star need not, as every maker's portable family is some book.
 pub fn family(names: &[&str], texts: &[String]) -> Option<String> {
     names.iter().find_map(|name| {
         let hit = |text: &&String| {
             let whole = squash(text);
-            if name.len() <= 4 {
+            if let Some(part) = name.strip_prefix('*') {
+                whole.contains(part)
+            } else if name.len() <= 4 {
                 whole.starts_with(name) || words(text).any(|word| word.starts_with(name))
             } else {
                 whole.contains(name)
             }
         };
-        texts.iter().find(hit).map(|text| format!("\"{text}\" names {name}"))
+        let said = name.trim_start_matches('*');
+        texts.iter().find(hit).map(|text| format!("\"{text}\" names {said}"))
     })
 }
 
