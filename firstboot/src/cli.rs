@@ -3,6 +3,7 @@
 use crate::boot::grub;
 use crate::boot::health::{Check, Verdict};
 use crate::console::{AllConsoles, say};
+use crate::disk_key::{Job as SealJob, ask};
 use crate::error::{Error, Result};
 use crate::roots::Roots;
 use crate::secrets::{Job, store::Ramfs};
@@ -45,6 +46,12 @@ enum Command {
         #[command(subcommand)]
         command: Option<LostCommand>,
     },
+    /// Seal the encrypted disk's key to the TPM for a boot entry before it starts, and take away the key
+    /// slots of entries that are gone
+    Seal {
+        /// The entry's file in loader/entries, e.g. landfall-2.conf; all of them without it
+        entry: Option<String>,
+    },
     /// Keep ssh host keys and what else the machine puts into /etc
     SyncEtc,
     /// Apply one user's home, as that user; reads what to do from stdin
@@ -80,6 +87,10 @@ impl Cli {
             Command::Lost { command } => {
                 needs_root("looking at what the wipe took")?;
                 lost_command(&roots, command)
+            }
+            Command::Seal { entry } => {
+                needs_root("sealing the disk's key")?;
+                seal(&roots, entry.as_deref())
             }
             Command::SyncEtc => persist::sync(&roots, &SystemCommands).map(|()| 0),
             Command::ApplyHome => homes::child::run().map(|()| 0),
@@ -137,6 +148,16 @@ fn health(roots: &Roots) -> Result<u8> {
         Verdict::Good => 0,
         Verdict::Restarting(_) | Verdict::Bad(_) => UNHEALTHY,
     })
+}
+
+fn seal(roots: &Roots, entry: Option<&str>) -> Result<u8> {
+    let job = SealJob { roots, commands: &SystemCommands, store: &Ramfs, ask: &ask::at_terminal };
+    let done = job.run(entry)?;
+    for note in &done.notes {
+        eprintln!("landfall-machine: {note}");
+    }
+    say(&format!("key slots sealed to the TPM: {} new, {} taken away", done.added, done.dropped));
+    Ok(0)
 }
 
 fn lost_command(roots: &Roots, command: Option<LostCommand>) -> Result<u8> {

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod boot;
 pub mod cli;
 pub mod console;
+pub mod disk_key;
 pub mod error;
 pub mod files;
 pub mod homes;

@@ -1,9 +1,11 @@
 //! The one place where programs are run: each by its registered name, with a clean environment, a
-//! time limit, and what it said on stderr in the error. Secrets go in by stdin alone.
+//! time limit, and what it said on stderr in the error. Secrets go in by stdin, or as files of a
+//! filesystem in memory.
 
 use crate::error::{Error, Result};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,6 +37,10 @@ pub enum Tool {
     Nmcli,
     /// A bus for `dconf` where no session runs: `dbus-run-session(1)`.
     DbusRunSession,
+    /// Reads a disk's key slots: `cryptsetup(8)`.
+    Cryptsetup,
+    /// Makes and takes away key slots: `systemd-cryptenroll(1)`.
+    SystemdCryptenroll,
     /// This program itself, as a user.
     Ourselves,
 }
@@ -50,6 +56,8 @@ impl Tool {
             Self::Tailscale => "tailscale",
             Self::Nmcli => "nmcli",
             Self::DbusRunSession => "dbus-run-session",
+            Self::Cryptsetup => "cryptsetup",
+            Self::SystemdCryptenroll => "systemd-cryptenroll",
             Self::Ourselves => "landfall-machine",
         }
     }
@@ -79,12 +87,15 @@ pub struct Call<'a> {
     pub user: Option<AsUser>,
     /// How long it may take.
     pub limit: Duration,
+    /// A folder of credentials (systemd.exec(5), `$CREDENTIALS_DIRECTORY`).
+    pub credentials: Option<PathBuf>,
 }
 
 impl<'a> Call<'a> {
     /// A call with nothing on stdin and a minute to end.
     pub fn new(tool: Tool, args: &[&'a str]) -> Self {
-        Self { tool, args: args.to_vec(), stdin: None, user: None, limit: Duration::from_secs(60) }
+        let limit = Duration::from_secs(60);
+        Self { tool, args: args.to_vec(), stdin: None, user: None, limit, credentials: None }
     }
 
     /// With something to read.
@@ -96,6 +107,12 @@ impl<'a> Call<'a> {
     /// As a user.
     pub fn user(mut self, user: AsUser) -> Self {
         self.user = Some(user);
+        self
+    }
+
+    /// With credentials.
+    pub fn credentials(mut self, folder: PathBuf) -> Self {
+        self.credentials = Some(folder);
         self
     }
 
@@ -185,6 +202,7 @@ fn start(call: &Call) -> std::io::Result<Child> {
         .env_clear()
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
+        .envs(call.credentials.as_ref().map(|folder| ("CREDENTIALS_DIRECTORY", folder)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

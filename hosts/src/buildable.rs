@@ -1,7 +1,7 @@
 //! What the schema knows and nothing builds yet. `check` notes it, `build` of such a host
 //! refuses: a key is honoured or it is here, so that none is accepted and ignored.
 
-use crate::host::{Existing, Host, Unlock};
+use crate::host::{Existing, Host};
 use crate::swap::Swap;
 
 /// A key that this host sets and nobody builds: its path, and why.
@@ -30,7 +30,6 @@ const TABLE: &[Row] = &[
     (&["boot", "timeout"], other_timeout, "the menu of a machine waits 3 seconds"),
     (&["boot", "splash"], |h| h.boot.splash, "plymouth is not in the initrd"),
     (&["theme"], |h| h.theme.gtk.is_some() || h.theme.cursor.is_some(), "themes come with desktops"),
-    (&["disk", "encrypt", "unlock"], unlocks_by_tpm, "the installer seals nothing to a TPM"),
     (&["disk", "existing"], |h| h.disk.existing == Existing::KeepState, "the installer cannot keep state"),
     (&["disk", "swap"], bare_swap, "it would hold what the encrypted disk protects; use zram or file:SIZE"),
     (&["disk", "layout"], |h| h.disk.layout.is_some(), "there is one layout"),
@@ -44,11 +43,6 @@ fn other_timeout(host: &Host) -> bool {
 fn bare_swap(host: &Host) -> bool {
     let swap = crate::machine::swap(host);
     host.disk.encrypt.is_some() && matches!(swap, Swap::Partition(_) | Swap::PartitionOfMemory)
-}
-
-fn unlocks_by_tpm(host: &Host) -> bool {
-    let ways = host.disk.encrypt.iter().flat_map(|encrypt| &encrypt.unlock);
-    ways.into_iter().any(|way| *way != Unlock::Passphrase)
 }
 
 fn updates(host: &Host) -> bool {

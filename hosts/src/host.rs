@@ -91,6 +91,16 @@ pub struct Host {
     pub install: Install,
 }
 
+/// Debian's packages of the libraries that systemd loads by name where it uses a TPM
+/// (systemd, `src/shared/tpm2-util.c`).
+pub const TPM_LIBRARIES: [&str; 5] = [
+    "libtss2-esys-3.0.2-0t64",
+    "libtss2-mu-4.0.1-0t64",
+    "libtss2-rc0t64",
+    "libtss2-sys1t64",
+    "libtss2-tcti-device0t64",
+];
+
 impl Host {
     /// Packages that other keys of a host stand for, so that nobody has to name them twice.
     pub fn implied_packages(&self) -> Vec<&'static str> {
@@ -111,6 +121,13 @@ impl Host {
             packages.push("systemd-zram-generator");
         }
         packages.extend(crate::mounts::packages(self));
+        if let Some(encrypt) = &self.disk.encrypt {
+            packages.push("cryptsetup-bin");
+            if encrypt.unlock.iter().any(|way| way.tpm_pin().is_some()) {
+                packages.push("systemd-cryptsetup");
+                packages.extend(TPM_LIBRARIES);
+            }
+        }
         packages
     }
 
@@ -454,6 +471,15 @@ impl Unlock {
     pub const WORDS: [(&'static str, Self); 3] =
         [("passphrase", Self::Passphrase), ("tpm2+pin", Self::Tpm2Pin), ("tpm2", Self::Tpm2)];
 
+    /// Whether the TPM wants a PIN, too; none where no TPM is asked.
+    pub fn tpm_pin(self) -> Option<bool> {
+        match self {
+            Self::Passphrase => None,
+            Self::Tpm2Pin => Some(true),
+            Self::Tpm2 => Some(false),
+        }
+    }
+
     /// The word that a site writes.
     pub fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(_, way)| *way == self).map_or("", |(word, _)| word)
@@ -468,13 +494,8 @@ pub struct Encrypt {
     pub unlock: Vec<Unlock>,
     /// Passphrase for unattended installs.
     pub passphrase: Option<SecretRef>,
-}
-
-impl Encrypt {
-    /// Whether the disk gets a key slot for a passphrase.
-    pub fn asks_for_passphrase(&self) -> bool {
-        self.unlock.contains(&Unlock::Passphrase)
-    }
+    /// PIN for unattended installs.
+    pub pin: Option<SecretRef>,
 }
 
 /// `[mounts.PATH]`.

@@ -156,6 +156,9 @@ pub struct EncryptSpec {
     /// ciphertext is in the host layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
+    /// Secret of the host that holds the PIN, in the same way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
     /// The admins' age recipients: who may read the recovery key in a report.
     pub admins: Vec<String>,
 }

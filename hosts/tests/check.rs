@@ -177,12 +177,12 @@ fn what_is_not_buildable_yet_is_a_note() {
         ),
         (
             "hosts/h.toml",
-            "imports = [\"friend:desktop/sway\"]\n[disk]\nencrypt = { unlock = [\"tpm2\"] }\nexisting = \"keep-state\"\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nmatch = { serial = \"m\" }\n[boot]\nsplash = true",
+            "imports = [\"friend:desktop/sway\"]\n[disk]\nexisting = \"keep-state\"\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nmatch = { serial = \"m\" }\n[boot]\nsplash = true",
         ),
     ];
     let problems = site(&files).check();
     assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
-    for key in ["disk.encrypt.unlock", "disk.existing", "match", "boot.splash", "friend:desktop/sway"] {
+    for key in ["disk.existing", "match", "boot.splash", "friend:desktop/sway"] {
         let found = problems.iter().find(|p| p.message.contains(key));
         assert!(found.is_some_and(|p| p.message.starts_with("not buildable yet: ")), "{key}: {problems:#?}");
     }
@@ -203,6 +203,19 @@ fn places_for_other_disks_are_checked() {
     says("[mounts.\"/m\"]\nlabel = \"m\"\nuuid = \"1\"", "one of label, uuid and match");
     says("[mounts.\"/m/\"]\nlabel = \"m\"", "not an absolute path");
     says("[disk]\nswap = \"file:ram\"", "disk.swap");
+}
+
+#[test]
+fn an_install_with_nobody_watching_needs_the_pin_of_its_host() {
+    let told = |disk: &str| {
+        let host = format!("[disk]\n{disk}");
+        let files = [("hosts/h.toml", host.as_str())];
+        let problems = site(&files).check();
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let pin = told("encrypt = { unlock = [\"tpm2+pin\"] }");
+    assert!(pin.contains("has no pin") && pin.contains("disk.encrypt.pin = { secret"), "{pin}");
+    assert!(!told("encrypt = { unlock = [\"tpm2\"] }").contains("has no"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! error.
 
 use crate::error::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Where an initrd has its programs.
@@ -26,6 +26,20 @@ pub struct Ended {
 
 /// Runs a program to its end and takes its output; the caller judges the exit status.
 pub fn run(name: &str, arguments: &[&str]) -> Result<Ended> {
+    run_with(name, arguments, Secrets::default())
+}
+
+/// What a program gets that stands in no argument and no environment.
+#[derive(Default)]
+pub struct Secrets<'a> {
+    /// What it reads; nothing, where there is none.
+    pub stdin: Option<Stdio>,
+    /// A folder of credentials (systemd.exec(5), `$CREDENTIALS_DIRECTORY`).
+    pub credentials: Option<&'a Path>,
+}
+
+/// Runs a program to its end with something secret.
+pub fn run_with(name: &str, arguments: &[&str], secrets: Secrets<'_>) -> Result<Ended> {
     let program = find(name).ok_or_else(|| Error::Program {
         program: name.to_owned(),
         why: "this initrd does not carry it; build the medium again".to_owned(),
@@ -33,7 +47,8 @@ pub fn run(name: &str, arguments: &[&str]) -> Result<Ended> {
     let output: Output = Command::new(program)
         .args(arguments)
         .env("PATH", FOLDERS.join(":"))
-        .stdin(Stdio::null())
+        .envs(secrets.credentials.map(|folder| ("CREDENTIALS_DIRECTORY", folder)))
+        .stdin(secrets.stdin.unwrap_or_else(Stdio::null))
         .output()
         .map_err(Error::io(format!("running {name}")))?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -105,6 +105,7 @@ pub fn secret_references(host: &Host) -> BTreeMap<String, Vec<Vec<String>>> {
     }
     if let Some(encrypt) = &host.disk.encrypt {
         add(&encrypt.passphrase, &["disk", "encrypt", "passphrase", "secret"]);
+        add(&encrypt.pin, &["disk", "encrypt", "pin", "secret"]);
     }
     for (path, file) in &host.files {
         for name in template_secrets(file.template.as_deref().unwrap_or_default()) {

@@ -255,6 +255,7 @@ static INSTALL_FIELDS: &[Field] =
 static ENCRYPT_FIELDS: &[Field] = &[
     f("unlock", Whole(Shape::Unlock), "passphrase, tpm2+pin, tpm2"),
     droppable("passphrase", Table(SECRET), "passphrase of an unattended install: { secret = \"NAME\" }"),
+    droppable("pin", Table(SECRET), "PIN of an unattended install: { secret = \"NAME\" }"),
 ];
 static DISK_FIELDS: &[Field] = &[
     f("match", Rule(RuleOf::Disk), "exactly one disk must match; no other is ever opened for writing"),

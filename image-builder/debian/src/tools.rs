@@ -12,6 +12,7 @@ use crate::packages::relation_names;
 use crate::resolve::UpdateScope;
 use crate::store::Store;
 use landfall_hosts::event::{Event, Progress, Task};
+use landfall_hosts::host::TPM_LIBRARIES;
 use landfall_hosts::lock::{Lock, LockedPackage, PackageKey};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -42,6 +43,7 @@ pub const PROGRAMS: &[&str] = &[
     "gzip",
     "kmod",
     "libarchive13t64",
+    "libsystemd-shared",
     "mawk",
     "mount",
     "perl-base",
@@ -53,8 +55,9 @@ pub const PROGRAMS: &[&str] = &[
 ];
 
 /// Packages from which only files are taken: boot programs that are signed as shipped, what blesses
-/// a boot, and GRUB for BIOS with the one program that puts it together, whose libraries others
-/// bring. Their dependencies are not wanted.
+/// a boot, what seals a disk's key to a TPM, and GRUB for BIOS with the one program that puts it
+/// together, whose libraries others bring. Their dependencies are not wanted, nor those of
+/// [`TPM_LIBRARIES`], which are taken in the same way.
 pub const FILES: &[&str] = &[
     "grub-common",
     "grub-pc-bin",
@@ -62,6 +65,7 @@ pub const FILES: &[&str] = &[
     "shim-signed",
     "systemd-boot",
     "systemd-boot-efi-amd64-signed",
+    "systemd-cryptsetup",
 ];
 
 /// Bump when the way a root is made changes, so that an old folder is not taken for a new one.
@@ -102,7 +106,7 @@ pub fn choose(archive: &Archive) -> Result<BTreeMap<PackageKey, LockedPackage>> 
         }
         enter(&mut chosen, &found)?;
     }
-    for name in FILES {
+    for name in FILES.iter().chain(&TPM_LIBRARIES) {
         enter(&mut chosen, &candidate(archive, name, arch)?)?;
     }
     Ok(chosen)
@@ -159,7 +163,11 @@ fn providers(archive: &Archive, arch: &str) -> BTreeMap<String, BTreeSet<String>
 /// Whether the lock has every program that this landfall calls.
 #[must_use]
 pub fn is_complete(lock: &Lock) -> bool {
-    PROGRAMS.iter().chain(FILES).all(|name| lock.tools.iter().any(|key| key.name == *name))
+    PROGRAMS
+        .iter()
+        .chain(FILES)
+        .chain(&TPM_LIBRARIES)
+        .all(|name| lock.tools.iter().any(|key| key.name == *name))
 }
 
 /// Whether an update may move a tool.

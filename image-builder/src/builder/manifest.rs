@@ -48,6 +48,7 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
             encrypt: host.disk.encrypt.as_ref().map(|encrypt| EncryptSpec {
                 unlock: encrypt.unlock.clone(),
                 passphrase: encrypt.passphrase.as_ref().map(|reference| reference.secret.clone()),
+                pin: encrypt.pin.as_ref().map(|reference| reference.secret.clone()),
                 admins: parts.admins.to_vec(),
             }),
             swap: landfall_hosts::machine::swap(host),

@@ -8,6 +8,8 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Below sysfs: what only a start by UEFI has.
+const UEFI: &str = "firmware/efi";
 /// Below sysfs: the TPMs.
 const TPMS: &str = "class/tpm";
 /// Below sysfs: securityfs, where the firmware's logs are.
@@ -22,7 +24,13 @@ pub struct Tpm {
 
 impl Tpm {
     /// The machine's TPM 2, if it has one that can be used; `sys` is where sysfs is mounted.
+    ///
+    /// None of a machine that was started by BIOS: there nothing measures kernel, initrds and command line,
+    /// and a key that is sealed to their PCRs is sealed to nothing.
     pub fn find(sys: &Path) -> Option<Self> {
+        if !sys.join(UEFI).is_dir() {
+            return None;
+        }
         let mut names: Vec<_> = fs::read_dir(sys.join(TPMS)).ok()?.flatten().map(|e| e.file_name()).collect();
         names.sort();
         names.into_iter().find_map(|name| {
@@ -115,12 +123,16 @@ mod tests {
     #[test]
     fn values_are_read_from_a_tpm_2_alone() {
         let sys = tempfile::tempdir().unwrap();
-        let folder = sys.path().join(TPMS).join("tpm0");
+        let (folder, uefi) = (sys.path().join(TPMS).join("tpm0"), sys.path().join(UEFI));
+        fs::create_dir_all(&uefi).unwrap();
         assert_eq!(Tpm::find(sys.path()), None);
         fs::create_dir_all(folder.join("pcr-sha256")).unwrap();
         fs::write(folder.join("tpm_version_major"), "1\n").unwrap();
         assert_eq!(Tpm::find(sys.path()), None);
         fs::write(folder.join("tpm_version_major"), "2\n").unwrap();
+        fs::remove_dir(&uefi).unwrap();
+        assert_eq!(Tpm::find(sys.path()), None, "started by BIOS");
+        fs::create_dir_all(&uefi).unwrap();
         let tpm = Tpm::find(sys.path()).unwrap();
         assert!(tpm.now().unwrap_err().contains("pcr-sha256/4"));
         for (number, byte) in PCRS.iter().zip(["0A", "0b", "0c", "0d"]) {

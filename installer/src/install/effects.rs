@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::progress::Bar;
 use super::target::Target;
 use super::verify::Wanted;
-use super::{copy, encrypt, esp, state, target, verify};
+use super::{copy, encrypt, esp, state, target, tpm, verify};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::luks::Opened;
@@ -76,10 +76,11 @@ pub fn write(
     let grub = step("preparing GRUB", Grub::take(manifest, &decided.medium_esp, decided.plan))?;
     consoles.say(format!("Writing to {}.", decided.plan.disk.line()));
     let target = timed.run("partition", 0, || target::partition(context, decided.plan, decided.id));
-    let target = step("partitioning", target)?;
+    let mut target = step("partitioning", target)?;
     let keys = decided.keys.as_ref();
     let encrypt = |keys| timed.run("encrypt", 0, || encrypt::format(context, &target.data.path, keys));
     let opened = step("encrypting", keys.map(encrypt).transpose())?;
+    target.volume = step("encrypting", tpm::identity(&target, manifest))?;
     let device = opened.as_ref().map_or_else(|| target.data.path.clone(), Opened::path);
     let formatted = timed.run("format", 0, || target.format(context, &device));
     let (mount, folder) = step("formatting", formatted)?;
@@ -88,6 +89,8 @@ pub fn write(
     let from = &decided.medium_esp;
     let written = timed.run("esp", 0, || esp::write(context, &target, manifest, from, FIRST));
     step("writing the EFI system partition", written)?;
+    let sealed = timed.run("seal", 0, || tpm::seal(context, &target, decided));
+    step("sealing the key to the TPM", sealed)?;
     let left = timed.run("seed", 0, || leave(&folder, decided));
     step("handing over", left)?;
     Ok(Written { target, mount, opened, folder, grub })

@@ -22,6 +22,8 @@ use zeroize::Zeroizing;
 
 /// Fewer characters than this are no passphrase.
 const LEAST_CHARACTERS: usize = 8;
+/// The TPM slows guessing down, so that fewer characters than a passphrase's are a PIN.
+const LEAST_OF_PIN: usize = 4;
 /// More than a passphrase may have, and a ciphertext of one.
 const MOST_BYTES: u64 = 512;
 const MOST_CIPHERTEXT_BYTES: u64 = 64 * 1024;
@@ -39,11 +41,39 @@ const WORDS_FROM_LINE: usize = 7;
 /// Bounds of what one attempt at the passphrase may cost, in KiB.
 const MEMORY_KIB: std::ops::RangeInclusive<u64> = 32 * 1024..=1024 * 1024;
 
+/// Something that a person types at each start of the machine.
+struct Word {
+    /// The refusal where nobody is there and no secret will do.
+    slug: &'static str,
+    /// Its key in `disk.encrypt`, and what it is called.
+    key: &'static str,
+    question: &'static str,
+    least: usize,
+    of: fn(&EncryptSpec) -> Option<&String>,
+}
+
+const PASSPHRASE: Word = Word {
+    slug: "no-passphrase",
+    key: "passphrase",
+    question: "A new passphrase for this disk, typed at every start of the machine",
+    least: LEAST_CHARACTERS,
+    of: |spec| spec.passphrase.as_ref(),
+};
+const PIN: Word = Word {
+    slug: "no-pin",
+    key: "pin",
+    question: "A new PIN for this disk, typed at every start; letters are welcome",
+    least: LEAST_OF_PIN,
+    of: |spec| spec.pin.as_ref(),
+};
+
 /// The keys of a disk that is going to be encrypted.
 #[derive(Debug)]
 pub struct Keys {
     /// Typed at each boot, where the host says so.
     pub passphrase: Option<SecretString>,
+    /// Typed at each boot beside the TPM, where the host says so.
+    pub pin: Option<SecretString>,
     /// Opens the disk when all else fails.
     pub recovery: RecoveryKey,
 }
@@ -69,22 +99,22 @@ impl Ask<'_> {
         };
         luks::carried().map_err(|error| self.without_programs(&error))?;
         let recovery = RecoveryKey::random().map_err(|error| failed(&error))?;
-        let asks = spec.unlock.contains(&Unlock::Passphrase);
+        let [asks, asks_pin] = [Unlock::Passphrase, Unlock::Tpm2Pin].map(|way| spec.unlock.contains(&way));
         if dialogue.is_unattended() {
             // Refused here, not after the disk was written.
             sealed(&recovery, &spec.admins)?;
-            let passphrase = if asks { Some(self.named_passphrase(spec)?) } else { None };
-            return Ok((Some(Keys { passphrase, recovery }), Went::Silent));
+            let named = |word: &Word, asks: bool| asks.then(|| self.named(spec, word)).transpose();
+            let (passphrase, pin) = (named(&PASSPHRASE, asks)?, named(&PIN, asks_pin)?);
+            return Ok((Some(Keys { passphrase, pin, recovery }), Went::Silent));
         }
-        let passphrase = match asks {
-            false => None,
-            true => match typed(dialogue) {
-                Reply::Given(passphrase) => Some(passphrase),
-                Reply::Back => return Ok((None, Went::Back)),
-            },
+        let Reply::Given(passphrase) = typed_if(asks, dialogue, &PASSPHRASE) else {
+            return Ok((None, Went::Back));
+        };
+        let Reply::Given(pin) = typed_if(asks_pin, dialogue, &PIN) else {
+            return Ok((None, Went::Back));
         };
         Ok(match show(dialogue, &recovery) {
-            Reply::Given(()) => (Some(Keys { passphrase, recovery }), Went::Answered),
+            Reply::Given(()) => (Some(Keys { passphrase, pin, recovery }), Went::Answered),
             Reply::Back => (None, Went::Back),
         })
     }
@@ -100,25 +130,27 @@ impl Ask<'_> {
         )
     }
 
-    fn named_passphrase(&self, spec: &EncryptSpec) -> std::result::Result<SecretString, Refusal> {
+    /// What the host's secret says, where nobody is there to type it.
+    fn named(&self, spec: &EncryptSpec, word: &Word) -> std::result::Result<SecretString, Refusal> {
         let host = &self.chosen.manifest.host;
+        let (slug, key) = (word.slug, word.key);
         let refused = |why: String| {
             Refusal::new(
-                "no-passphrase",
+                slug,
                 format!("the disk of {host} is to be encrypted with nobody watching, and {why}"),
                 format!(
-                    "in hosts/{host}.toml name a secret, disk.encrypt.passphrase = {{ secret = \"NAME\" }}, set \
+                    "in hosts/{host}.toml name a secret, disk.encrypt.{key} = {{ secret = \"NAME\" }}, set \
                      it with landfall secret set NAME, and build the medium again; or choose the attended entry"
                 ),
             )
         };
-        let name = spec.passphrase.as_ref().ok_or_else(|| refused("no passphrase is named".into()))?;
+        let name = (word.of)(spec).ok_or_else(|| refused(format!("no {key} is named")))?;
         let identity =
             self.identity.ok_or_else(|| refused("the medium carries no identity to open it with".into()))?;
         let ciphertext = self.ciphertext(name).map_err(|error| refused(error.chain()))?;
         let text = decrypted(&ciphertext, identity.text())
             .map_err(|why| refused(format!("the secret {name} does not open: {why}")))?;
-        fit(&text).map_err(|why| refused(format!("the secret {name} is no passphrase: {why}")))?;
+        fit(&text, word).map_err(|why| refused(format!("the secret {name} is no {key}: {why}")))?;
         Ok(text)
     }
 
@@ -146,11 +178,16 @@ fn failed(error: &Error) -> Refusal {
     Refusal::new("no-random-numbers", error.chain(), "try again; restart the machine if it stays so")
 }
 
-/// A passphrase that can be typed at the next boot.
-fn fit(text: &SecretString) -> std::result::Result<(), String> {
+/// Whether it will do as a PIN.
+pub fn fits_as_pin(text: &SecretString) -> std::result::Result<(), String> {
+    fit(text, &PIN)
+}
+
+/// What can be typed at the next boot.
+fn fit(text: &SecretString, word: &Word) -> std::result::Result<(), String> {
     let text = text.expose_secret();
-    if text.chars().count() < LEAST_CHARACTERS {
-        return Err(format!("it has fewer than {LEAST_CHARACTERS} characters"));
+    if text.chars().count() < word.least {
+        return Err(format!("it has fewer than {} characters", word.least));
     }
     if text.len() as u64 > MOST_BYTES {
         return Err(format!("it is longer than {MOST_BYTES} bytes"));
@@ -176,14 +213,23 @@ fn decrypted(ciphertext: &[u8], identity: &str) -> std::result::Result<SecretStr
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-fn typed(dialogue: &mut Dialogue<'_>) -> Reply<SecretString> {
+fn typed_if(asks: bool, dialogue: &mut Dialogue<'_>, word: &Word) -> Reply<Option<SecretString>> {
+    if !asks {
+        return Reply::Given(None);
+    }
+    match typed(dialogue, word) {
+        Reply::Given(text) => Reply::Given(Some(text)),
+        Reply::Back => Reply::Back,
+    }
+}
+
+fn typed(dialogue: &mut Dialogue<'_>, word: &Word) -> Reply<SecretString> {
     loop {
-        let question = "A new passphrase for this disk, typed at every start of the machine";
-        let Reply::Given(passphrase) = dialogue.new_secret("passphrase", question) else {
+        let Reply::Given(text) = dialogue.new_secret(word.key, word.question) else {
             return Reply::Back;
         };
-        match fit(&passphrase) {
-            Ok(()) => return Reply::Given(passphrase),
+        match fit(&text, word) {
+            Ok(()) => return Reply::Given(text),
             Err(why) => dialogue.consoles().print(&format!("That will not do: {why}.")),
         }
     }
@@ -302,9 +348,10 @@ mod tests {
 
     #[test]
     fn a_passphrase_can_be_typed() {
-        assert!(fit(&secret("straße 1")).is_ok());
+        assert!(fit(&secret("straße 1"), &PASSPHRASE).is_ok());
+        assert!(fit(&secret("1234"), &PIN).is_ok() && fit(&secret("123"), &PIN).is_err());
         for bad in ["", "short", "two\nlines of it", &"x".repeat(600)] {
-            assert!(fit(&secret(bad)).is_err(), "{bad}");
+            assert!(fit(&secret(bad), &PASSPHRASE).is_err(), "{bad}");
         }
     }
 

@@ -70,6 +70,11 @@ fn grub_env(number: u64) -> Result<Vec<u8>> {
     env.render().ok_or_else(|| Error::Words("writing GRUB's environment: it does not fit its file".into()))
 }
 
+/// The boot entry of generation `number`, as it is written.
+pub fn entry_text(target: &Target, manifest: &Manifest, number: u64) -> Result<String> {
+    entry(target, manifest, number).render().map_err(Error::disk("writing the boot entry"))
+}
+
 fn entry(target: &Target, manifest: &Manifest, number: u64) -> BootEntry {
     let mut options = format!(
         "{}=boot {}={number} {}={} {}",
@@ -81,6 +86,9 @@ fn entry(target: &Target, manifest: &Manifest, number: u64) -> BootEntry {
     );
     if manifest.install.encrypt.is_some() {
         options.push_str(&format!(" {}=1", cmdline::ENCRYPTED));
+    }
+    if let Some(volume) = &target.volume {
+        options.push_str(&format!(" {}={volume}", cmdline::VOLUME));
     }
     if !manifest.cmdline.split_whitespace().any(|word| word.starts_with("panic=")) {
         options.push(' ');
@@ -184,7 +192,7 @@ mod tests {
         write_new(&mut &file, &layout, &guids, "x", Old::Zeroes).unwrap();
         let disk = Disk { path: image, sector_bytes: 512, ..Disk::default() };
         let esp = Partition { number: 2, size_bytes: layout.esp.len_bytes, ..Partition::default() };
-        let target = Target { disk, guids, data: esp.clone(), esp };
+        let target = Target { disk, guids, data: esp.clone(), esp, volume: None };
         let context = Context {
             cmdline: Cmdline::parse(""),
             consoles: Consoles::open(&roots),

@@ -14,6 +14,7 @@ use super::plan::{Ask, Plan, matching, plan};
 use super::progress::Bar;
 use super::refusal::{Refusal, Stop};
 use super::summary;
+use super::tpm;
 use super::variant::{self, Fitting};
 use super::verify;
 use super::way::{Next, Step, Way, Went};
@@ -239,6 +240,12 @@ impl Attempt<'_> {
         });
         self.target = Some(plan.disk.path.to_string_lossy().into_owned());
         firmware(&self.machine, manifest, &plan.disk)?;
+        tpm::allowed(
+            &manifest.host,
+            manifest.install.encrypt.as_ref(),
+            &self.machine,
+            &self.context.roots.sys,
+        )?;
         draft.plan = Some(plan);
         Ok(went)
     }

@@ -9,6 +9,7 @@ use crate::probe::{Disk, Partition, disks};
 use crate::{sys, table, tools};
 use landfall_disk::{Guids, InstallId, Marker, Old, Phase, TableSeen, set_marker, write_new};
 use landfall_hosts::paths::DATA_LABEL;
+use landfall_measure::Digest;
 use rustix::fs::OFlags;
 use rustix::mount::MountFlags;
 use std::fs::{File, OpenOptions};
@@ -30,6 +31,8 @@ pub struct Target {
     pub esp: Partition,
     /// Partition 3.
     pub data: Partition,
+    /// Identity of the encrypted volume on it, once there is one.
+    pub volume: Option<Digest>,
 }
 
 /// The first write to the disk: the table, whose marker says that the disk is half done. From here
@@ -61,7 +64,7 @@ pub fn partition(context: &Context, plan: &Plan, id: InstallId) -> Result<Target
     let (disk, esp, data) = found.ok_or_else(|| {
         Error::Words(format!("the kernel does not show the new partitions of {name}; restart and try again"))
     })?;
-    Ok(Target { disk, guids, esp, data })
+    Ok(Target { disk, guids, esp, data, volume: None })
 }
 
 /// Writes the table of a finished disk again where a power cut tore the very last write: its backup says that the

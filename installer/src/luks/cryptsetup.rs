@@ -5,6 +5,7 @@ use super::recovery::RecoveryKey;
 use crate::error::{Error, Result};
 use crate::tools;
 use age::secrecy::{ExposeSecret, SecretString};
+use landfall_measure::Header;
 use std::path::{Path, PathBuf};
 
 /// Name of the opened volume, below `/dev/mapper`.
@@ -86,6 +87,43 @@ impl Volume {
     /// Whether the key is one of its keys.
     pub fn knows(&self, key: &SecretString) -> Result<bool> {
         self.try_key(&["open", "--type", "luks2", "--test-passphrase"], key, &[])
+    }
+
+    /// Opens it by one of its tokens, with a PIN where the token wants one. What the program said,
+    /// where it does not open.
+    pub fn open_by_token(
+        &self,
+        token: u32,
+        pin: Option<&SecretString>,
+    ) -> Result<std::result::Result<Opened, String>> {
+        let stdin = pin.map(pipe).transpose()?.map(KeyPipe::stdin);
+        let (number, device) = (token.to_string(), self.device());
+        let mut arguments = vec!["open", "--type", "luks2", "--allow-discards", "--token-only"];
+        arguments.extend(["--token-id", &number, "--tries", "1", &device, NAME]);
+        let secrets = tools::Secrets { stdin, credentials: None };
+        let ended = tools::run_with("cryptsetup", &arguments, secrets)?;
+        Ok(match ended.code {
+            Some(0) => Ok(Opened { path: Some(Path::new("/dev/mapper").join(NAME)) }),
+            _ => Err(tools::tail(&ended.output)),
+        })
+    }
+
+    /// What its header says of slots for the TPM, and of the volume itself.
+    pub fn header(&self) -> Result<Header> {
+        let device = self.device();
+        let json = tools::must("cryptsetup", &["luksDump", "--dump-json-metadata", &device])?;
+        Header::parse(&json).map_err(|error| Error::parse(device, error))
+    }
+
+    /// Removes a key slot and its token.
+    pub fn wipe(&self, keyslot: u32) -> Result<()> {
+        let (slot, device) = (format!("--wipe-slot={keyslot}"), self.device());
+        tools::must("systemd-cryptenroll", &[&slot, &device]).map(drop)
+    }
+
+    /// The partition's device.
+    pub fn path(&self) -> &Path {
+        &self.device
     }
 
     fn try_key(&self, arguments: &[&str], key: &SecretString, last: &[&str]) -> Result<bool> {

@@ -8,9 +8,11 @@ mod cryptsetup;
 mod pipe;
 mod qr;
 mod recovery;
+mod tpm;
 
 pub use cryptsetup::{Opened, Volume};
 pub use recovery::RecoveryKey;
+pub use tpm::{Sealing, Token, securityfs};
 
 use crate::context::Context;
 use crate::error::Result;

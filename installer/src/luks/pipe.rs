@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io::Write;
+use std::process::Stdio;
 
 /// What a pipe takes without a reader is 64 KiB (pipe(7)); a key is far below.
 const MAX_KEY_BYTES: usize = 4096;
@@ -32,6 +33,11 @@ impl KeyPipe {
     /// The file that a child reads the key from, to its end.
     pub fn path(&self) -> String {
         format!("/proc/self/fd/{}", self.reader.as_raw_fd())
+    }
+
+    /// The pipe as a child's stdin.
+    pub fn stdin(self) -> Stdio {
+        self.reader.into()
     }
 }
 

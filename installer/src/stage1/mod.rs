@@ -10,6 +10,7 @@ mod rescue;
 mod reserve;
 mod swap;
 mod switch;
+mod tpm;
 mod trial;
 mod units;
 mod unlock;
@@ -45,12 +46,13 @@ fn boot(context: &Context, watchdog: Option<Watchdog>) -> Result<std::convert::I
     let found = data::find(context)?;
     whole::check(&found.disk)?;
     swap::resume(context, &found);
-    let device = unlock::device(context, &found)?;
-    let folder = data::mount(context, &device)?;
+    let unlocked = unlock::device(context, &found)?;
+    let folder = data::mount(context, &unlocked.device)?;
     let number = context.cmdline.generation().ok_or_else(|| {
         Error::Words("the command line names no landfall.generation; choose another boot entry".into())
     })?;
     let manifest = data::manifest(&folder, number)?;
+    unlocked.seal_again(context, &manifest);
     clock::not_before(context, manifest.epoch);
     data::note_format(context, &folder);
     reserve::balance(context, &folder);

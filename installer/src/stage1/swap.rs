@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::probe::Partition;
 use crate::{mounts, tree};
 use landfall_disk::{PAGE_BYTES, SwapSeen, swap_header, swap_seen};
-use landfall_hosts::paths::{data, machine};
+use landfall_hosts::paths::{cmdline, data, machine};
 use landfall_hosts::swap::Swap;
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
@@ -25,8 +25,13 @@ pub struct SwapPartition {
 
 /// Wakes a machine that hibernated: then this does not come back. Stands before the first mount,
 /// for the sleeping kernel believes its filesystems untouched.
+///
+/// Not on an encrypted machine, which has no swap partition: what slept there would be somebody
+/// else's, and would wake as the system that the TPM opens the disk for.
 pub fn resume(context: &Context, found: &Found) {
-    let Some(SwapPartition { partition, .. }) = &found.swap else {
+    let (false, Some(SwapPartition { partition, .. })) =
+        (context.cmdline.flag(cmdline::ENCRYPTED), &found.swap)
+    else {
         return;
     };
     let hibernated = seen(&partition.path) == SwapSeen::Hibernated;

@@ -1,12 +1,15 @@
 //! Opening the encrypted data partition: asked for on every console, as often as it takes.
 
 use super::data::Found;
+use super::tpm::{self, Tried};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::install::prompt;
 use crate::luks::{self, Opened, RecoveryKey, Volume};
 use age::secrecy::{ExposeSecret, SecretString};
+use landfall_hosts::manifest::Manifest;
 use landfall_hosts::paths::cmdline;
+use landfall_measure::TpmSlot;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,13 +22,48 @@ const LONGEST: Duration = Duration::from_secs(60);
 ///
 /// The command line says which, not the disk: a plain partition that someone put in the place of
 /// the encrypted one would else be started unasked.
-pub fn device(context: &Context, found: &Found) -> Result<PathBuf> {
+pub fn device(context: &Context, found: &Found) -> Result<Unlocked> {
     let Some(volume) = volume(context, found)? else {
-        return Ok(found.partition.path.clone());
+        return Ok(Unlocked { device: found.partition.path.clone(), typed: None });
     };
-    let opened = ask(context, found, &volume)?;
-    context.consoles.sentinel("UNLOCK done", &[]);
-    Ok(opened.keep())
+    let failed = match tpm::open(context, found, &volume)? {
+        Tried::Opened(opened) => {
+            context.consoles.sentinel("UNLOCK done", &[("by", "tpm2")]);
+            return Ok(Unlocked { device: opened.keep(), typed: None });
+        }
+        Tried::Failed(slot) => Some(slot),
+        Tried::Nothing => None,
+    };
+    let (opened, key) = ask(context, found, &volume)?;
+    context.consoles.sentinel("UNLOCK done", &[("by", "key")]);
+    Ok(Unlocked { device: opened.keep(), typed: Some(Typed { volume, key, failed }) })
+}
+
+/// Where the data partition's file system is, and what was typed for it.
+pub struct Unlocked {
+    /// The device that holds the file system.
+    pub device: PathBuf,
+    typed: Option<Typed>,
+}
+
+/// What a person opened the volume with.
+pub struct Typed {
+    /// The volume.
+    pub volume: Volume,
+    /// Its key.
+    pub key: SecretString,
+    /// A slot that the TPM should have opened, and did not.
+    pub failed: Option<TpmSlot>,
+}
+
+impl Unlocked {
+    /// Seals to the TPM what was typed, where the host wants that and no slot opens; then it is
+    /// forgotten.
+    pub fn seal_again(self, context: &Context, manifest: &Manifest) {
+        if let Some(typed) = self.typed {
+            tpm::seal_again(context, &typed, manifest);
+        }
+    }
 }
 
 /// The volume on the data partition; none where the machine is not encrypted.
@@ -35,20 +73,39 @@ pub fn volume(context: &Context, found: &Found) -> Result<Option<Volume>> {
     }
     luks::prepare(context);
     let volume = Volume::on(&found.partition.path);
-    if volume.is_there()? {
-        return Ok(Some(volume));
+    if !volume.is_there()? {
+        return Err(Error::Words(format!(
+            "{} of {} is not encrypted, and this boot entry is for an encrypted disk: it was replaced or \
+             damaged. Restore a backup of its LUKS header from the medium's shell, or install again",
+            found.partition.path.display(),
+            found.disk.line()
+        )));
+    }
+    if let Some(wanted) = context.cmdline.get(cmdline::VOLUME) {
+        known(wanted, &volume.header()?.identity.to_string(), found)?;
+    }
+    Ok(Some(volume))
+}
+
+/// Somebody's own volume, to which they know a passphrase, would be started by the very programs that
+/// the TPM gives this machine's key to, and could then ask for it.
+fn known(wanted: &str, identity: &str, found: &Found) -> Result<()> {
+    if wanted == identity {
+        return Ok(());
     }
     Err(Error::Words(format!(
-        "{} of {} is not encrypted, and this boot entry is for an encrypted disk: it was replaced or \
-         damaged. Restore a backup of its LUKS header from the medium's shell, or install again",
+        "the encrypted volume on {} of {} is not the one that this boot entry was made for: it was replaced or \
+         encrypted anew. If you did that yourself, write {}={identity} into the boot entry from the \
+         medium's shell; its key is then asked for once",
         found.partition.path.display(),
-        found.disk.line()
+        found.disk.line(),
+        cmdline::VOLUME,
     )))
 }
 
 /// There is no last try: whoever wants to guess can take the disk elsewhere, and whoever mistypes
 /// must not have to restart.
-fn ask(context: &Context, found: &Found, volume: &Volume) -> Result<Opened> {
+fn ask(context: &Context, found: &Found, volume: &Volume) -> Result<(Opened, SecretString)> {
     let consoles = &context.consoles;
     let mut slips = 0;
     loop {
@@ -60,7 +117,8 @@ fn ask(context: &Context, found: &Found, volume: &Volume) -> Result<Opened> {
             continue;
         }
         consoles.print("Opening the disk …");
-        if let Some(opened) = first(&typed, |key| volume.open(key))? {
+        let open = |key: &SecretString| Ok(volume.open(key)?.map(|opened| (opened, key.clone())));
+        if let Some(opened) = first(&typed, open)? {
             return Ok(opened);
         }
         slips += 1;

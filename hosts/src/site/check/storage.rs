@@ -1,6 +1,7 @@
 //! What a host says of disks: which one it may use, further mounts, swap.
 
 use super::{Check, path};
+use crate::host::{Encrypt, Unlock};
 use crate::machine;
 use crate::mounts;
 use crate::site::Resolved;
@@ -15,16 +16,26 @@ impl Check<'_> {
             self.error(resolved, &["disk"], message, remedy);
         }
         self.mounts(resolved);
-        if let Some(encrypt) = &host.disk.encrypt
-            && encrypt.asks_for_passphrase()
-            && encrypt.passphrase.is_none()
-        {
-            let message = "an install with nobody watching has no passphrase for the disk of this host";
-            let remedy =
-                "name one: disk.encrypt.passphrase = { secret = \"NAME\" }; an attended install asks";
-            self.note(resolved, &["disk", "encrypt"], message.to_owned(), remedy);
+        if let Some(encrypt) = &host.disk.encrypt {
+            self.encryption(resolved, encrypt);
         }
         self.hibernation(resolved);
+    }
+
+    /// What an install with nobody watching would lack.
+    fn encryption(&mut self, resolved: &Resolved, encrypt: &Encrypt) {
+        let words =
+            [("passphrase", Unlock::Passphrase, &encrypt.passphrase), ("pin", Unlock::Tpm2Pin, &encrypt.pin)];
+        for (key, way, secret) in words {
+            if encrypt.unlock.contains(&way) && secret.is_none() {
+                let message =
+                    format!("an install with nobody watching has no {key} for the disk of this host");
+                let remedy = format!(
+                    "name one: disk.encrypt.{key} = {{ secret = \"NAME\" }}; an attended install asks"
+                );
+                self.note(resolved, &["disk", "encrypt"], message, remedy);
+            }
+        }
     }
 
     fn mounts(&mut self, resolved: &Resolved) {
