@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod cpio;
 pub mod demonstration;
+pub mod encrypted;
 pub mod error;
 pub mod fixture;
 pub mod flashing;
