@@ -17,6 +17,7 @@ const SUITES: &[&str] = &[
     "flash",
     "interactive",
     "encryption",
+    "tpm",
     "profiles",
     "bios",
     "nvram",
