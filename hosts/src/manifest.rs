@@ -142,6 +142,9 @@ pub struct InstallSpec {
     /// LUKS2 on the data partition, when set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypt: Option<EncryptSpec>,
+    /// Seconds that the machine's boot menu waits; the usual ones unless the host says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub menu_seconds: Option<u32>,
     /// Swap, which takes room on the disk.
     #[serde(default, skip_serializing_if = "Swap::is_none")]
     pub swap: Swap,

@@ -51,6 +51,7 @@ pub fn of_host(host: &Host, parts: &Parts<'_>) -> Manifest {
                 pin: encrypt.pin.as_ref().map(|reference| reference.secret.clone()),
                 admins: parts.admins.to_vec(),
             }),
+            menu_seconds: host.boot.timeout,
             swap: landfall_hosts::machine::swap(host),
         },
         kernel: parts.boot.kernel.reference.clone(),

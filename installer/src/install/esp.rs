@@ -19,7 +19,7 @@ use landfall_hosts::paths::{cmdline, grub};
 use rustix::mount::MountFlags;
 use std::path::Path;
 
-/// Seconds that the machine's menu waits.
+/// Seconds that the machine's menu waits, where the host does not say.
 const TIMEOUT_SECONDS: u32 = 3;
 /// The command line gets this where the host says nothing: a kernel that stops must not stay so.
 const PANIC: &str = "panic=30";
@@ -56,8 +56,9 @@ fn tree(target: &Target, manifest: &Manifest, medium: &Path, number: u64) -> Res
     let entry = entry(target, manifest, number);
     let text = entry.render().map_err(Error::disk(doing()))?;
     tree.add(machine_entry_path(number), Source::Bytes(text.into_bytes()));
-    tree.add(LOADER_CONF, Source::Bytes(machine_loader_conf(TIMEOUT_SECONDS).into_bytes()));
-    let menu = machine_grub_cfg(TIMEOUT_SECONDS, &[(number, entry)]).map_err(Error::disk(doing()))?;
+    let seconds = manifest.install.menu_seconds.unwrap_or(TIMEOUT_SECONDS);
+    tree.add(LOADER_CONF, Source::Bytes(machine_loader_conf(seconds).into_bytes()));
+    let menu = machine_grub_cfg(seconds, &[(number, entry)]).map_err(Error::disk(doing()))?;
     tree.add(grub::CFG, Source::Bytes(menu.into_bytes()));
     tree.add(grub::ENV, Source::Bytes(grub_env(number)?));
     Ok(tree)
