@@ -92,7 +92,7 @@ fn one(roots: &Roots, class: &Path, name: &str) -> Option<Disk> {
         path: roots.dev.join(name),
         size_bytes,
         sector_bytes: u32::try_from(sector).ok()?,
-        model: read::text(&folder.join("device/model")),
+        model: model(&folder, name),
         serial: serial(&folder, &real),
         wwn: read::text(&folder.join("wwid")).or_else(|| read::text(&folder.join("device/wwid"))),
         transport: transport(name, &real.to_string_lossy()).to_owned(),
@@ -101,6 +101,12 @@ fn one(roots: &Roots, class: &Path, name: &str) -> Option<Disk> {
         holders: holders(class, name, &partitions),
         partitions,
     })
+}
+
+/// Cards and eMMCs have a product name there (kernel, `Documentation/driver-api/mmc/mmc-dev-attrs.rst`).
+fn model(folder: &Path, name: &str) -> Option<String> {
+    let file = if name.starts_with("mmcblk") { "device/name" } else { "device/model" };
+    read::text(&folder.join(file))
 }
 
 fn partitions(roots: &Roots, folder: &Path, disk: &str) -> Vec<Partition> {
@@ -263,6 +269,40 @@ mod tests {
         assert_eq!(disks[0].serial.as_deref(), Some("target"));
         assert_eq!(disks[0].partitions[0].device, "254:3");
         assert!(disks[0].line().contains("8 GiB"));
+    }
+
+    /// As a laptop with an eMMC shows itself: its boot areas and the protected one are no disks.
+    #[test]
+    fn an_emmc_is_one_disk() {
+        let top = tempfile::tempdir().unwrap();
+        let disk = "sys/class/block/mmcblk0";
+        for (name, value) in [
+            ("size", "122142720\n"),
+            ("ro", "0\n"),
+            ("removable", "0\n"),
+            ("queue/logical_block_size", "512\n"),
+            ("device/name", "DF4064\n"),
+            ("device/serial", "0x1a2b3c4d\n"),
+            ("device/type", "MMC\n"),
+            ("mmcblk0boot0/size", "8192\n"),
+            ("mmcblk0p3/partition", "3\n"),
+            ("mmcblk0p3/dev", "179:3\n"),
+            ("mmcblk0p3/size", "2048\n"),
+        ] {
+            put(top.path(), &format!("{disk}/{name}"), value.as_bytes());
+        }
+        for (area, size) in [("boot0", "8192\n"), ("boot1", "8192\n"), ("rpmb", "32768\n")] {
+            put(top.path(), &format!("{disk}{area}/size"), size.as_bytes());
+            put(top.path(), &format!("{disk}{area}/ro"), b"1\n");
+        }
+        put(top.path(), "sys/class/block/mmcblk0p3/partition", b"3\n");
+        let disks = list(&Roots::under(top.path()));
+        let [emmc] = disks.as_slice() else { panic!("{disks:?}") };
+        assert_eq!((emmc.transport.as_str(), emmc.removable), ("mmc", false));
+        assert_eq!((emmc.model.as_deref(), emmc.serial.as_deref()), (Some("DF4064"), Some("0x1a2b3c4d")));
+        let partitions: Vec<(u32, &str)> =
+            emmc.partitions.iter().map(|part| (part.number, part.name.as_str())).collect();
+        assert_eq!(partitions, [(3, "mmcblk0p3")]);
     }
 
     #[test]
