@@ -68,7 +68,7 @@ impl Roots {
 
     /// The identity, sealed with `systemd-creds`.
     pub fn identity_sealed(&self) -> PathBuf {
-        self.state("identity.cred")
+        self.state(state::IDENTITY_SEALED)
     }
 
     /// The last good shadow entries.

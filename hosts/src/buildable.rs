@@ -1,7 +1,7 @@
 //! What the schema knows and nothing builds yet. `check` notes it, `build` of such a host
 //! refuses: a key is honoured or it is here, so that none is accepted and ignored.
 
-use crate::host::{Existing, Host};
+use crate::host::{Existing, Host, Unlock};
 use crate::swap::Swap;
 
 /// A key that this host sets and nobody builds: its path, and why.
@@ -27,22 +27,22 @@ type Row = (&'static [&'static str], fn(&Host) -> bool, &'static str);
 /// The table. A part of Landfall that learns to honour a key takes its line out.
 const TABLE: &[Row] = &[
     (&["desktop"], |h| h.desktop.is_some(), "desktops are not built"),
-    (&["boot", "timeout"], other_timeout, "the menu of a machine waits 3 seconds"),
     (&["boot", "splash"], |h| h.boot.splash, "plymouth is not in the initrd"),
     (&["theme"], |h| h.theme.gtk.is_some() || h.theme.cursor.is_some(), "themes come with desktops"),
-    (&["disk", "existing"], |h| h.disk.existing == Existing::KeepState, "the installer cannot keep state"),
+    (&["disk", "existing"], keeps_sealed, "a disk that a TPM unlocks is not sealed anew; use wipe or refuse"),
     (&["disk", "swap"], bare_swap, "it would hold what the encrypted disk protects; use zram or file:SIZE"),
     (&["disk", "layout"], |h| h.disk.layout.is_some(), "there is one layout"),
     (&["updates", "auto"], updates, "nothing runs updates on a schedule"),
 ];
 
-fn other_timeout(host: &Host) -> bool {
-    host.boot.timeout.is_some_and(|seconds| seconds != 3)
-}
-
 fn bare_swap(host: &Host) -> bool {
     let swap = crate::machine::swap(host);
     host.disk.encrypt.is_some() && matches!(swap, Swap::Partition(_) | Swap::PartitionOfMemory)
+}
+
+fn keeps_sealed(host: &Host) -> bool {
+    let mut ways = host.disk.encrypt.iter().flat_map(|encrypt| &encrypt.unlock);
+    host.disk.existing == Existing::KeepState && ways.any(|way| *way != Unlock::Passphrase)
 }
 
 fn updates(host: &Host) -> bool {

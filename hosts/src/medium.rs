@@ -41,7 +41,7 @@ pub const UNATTENDED_SIZE: usize = 4096;
 pub const IDENTITY_SIZE: usize = 4096;
 
 /// `landfall/state/seed.toml` on the machine, 0600: what the installer hands over. No secret in it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed {
     /// 1.
     pub format: u32,

@@ -44,6 +44,8 @@ pub mod state {
     pub const SEED: &str = "seed.toml";
     /// The bare identity until first boot seals it.
     pub const IDENTITY: &str = "identity.key";
+    /// The identity as first boot seals it.
+    pub const IDENTITY_SEALED: &str = "identity.cred";
     /// The installer's report.
     pub const INSTALL_REPORT: &str = "install-report.json";
     /// Files laid into `/etc` at each boot (machine-id, ssh host keys), by their path below it.

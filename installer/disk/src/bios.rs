@@ -126,6 +126,20 @@ impl Bios {
     }
 }
 
+/// Takes the code out of the first sector: from here on BIOS passes this disk over. The table stays.
+///
+/// # Errors
+/// If the disk cannot be read or written.
+pub fn clear_boot(disk: &mut impl Disk) -> Result<()> {
+    let mut sector = read_at(disk, 0, SECTOR)?.unwrap_or_default();
+    for range in [0..CODE_BYTES, SECOND_ENTRY..SECOND_ENTRY + 16] {
+        if let Some(place) = sector.get_mut(range) {
+            place.fill(0);
+        }
+    }
+    put(disk, 0, &sector, "the boot sector")
+}
+
 fn put(disk: &mut impl Disk, at: u64, bytes: &[u8], what: &str) -> Result<()> {
     disk.seek(SeekFrom::Start(at))
         .and_then(|_| disk.write_all(bytes))
@@ -169,7 +183,7 @@ mod tests {
         bios.put_boot(&mut disk, &layout).unwrap();
         assert_eq!(read_table(&mut disk, 512).unwrap(), before);
         assert!(matches!(before, TableSeen::Gpt(_)));
-        let bytes = disk.into_inner();
+        let bytes = disk.get_ref().clone();
         assert_eq!(bytes[KERNEL_SECTOR..KERNEL_SECTOR + 8], 2048u64.to_le_bytes());
         assert_eq!(bytes[DRIVE_CHECK..DRIVE_CHECK + 2], NOPS);
         assert_eq!(
@@ -179,6 +193,10 @@ mod tests {
         let at = 2048 * 512;
         assert_eq!(bytes[at + BLOCK_LIST..at + BLOCK_LIST + 8], 2049u64.to_le_bytes());
         assert_eq!(bytes[at + SECTOR..at + 100_000], core(100_000)[SECTOR..]);
+        clear_boot(&mut disk).unwrap();
+        assert_eq!(read_table(&mut disk, 512).unwrap(), before);
+        let start = &disk.get_ref()[..SECTOR];
+        assert!(start[..CODE_BYTES].iter().chain(&start[SECOND_ENTRY..][..16]).all(|byte| *byte == 0));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! 1 MiB, as every partitioning tool has done since disks hid their physical sectors.
 
 use crate::error::{DiskError, Result};
+use crate::read::{Entry, Gpt};
+use crate::types;
 
 /// One mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -65,6 +67,34 @@ impl Layout {
             return Err(DiskError::TooSmall { disk_bytes, need_bytes });
         }
         Ok(Self::with(sector_bytes, disk_bytes, MACHINE_ESP_BYTES, end - data_start))
+    }
+
+    /// Where the partitions of a disk are that [`crate::write_new`] made; none if the table is another.
+    pub fn of(gpt: &Gpt, disk_bytes: u64, sector_bytes: u32) -> Option<Self> {
+        let extent = |entry: &Entry| {
+            let sector = u64::from(sector_bytes);
+            let start_bytes = entry.first_lba.checked_mul(sector)?;
+            let end_bytes = entry.last_lba.checked_add(1)?.checked_mul(sector)?;
+            Some(Extent { start_bytes, len_bytes: end_bytes.checked_sub(start_bytes)? })
+        };
+        let kinds: Vec<_> = gpt.entries.iter().map(|entry| (entry.number, entry.type_guid)).collect();
+        let ours = [(1, types::BIOS_BOOT), (2, types::ESP), (3, types::DATA), (4, types::SWAP)];
+        if kinds.len() < 3 || !ours.starts_with(&kinds) {
+            return None;
+        }
+        let [bios, esp, data, rest @ ..] = gpt.entries.as_slice() else { return None };
+        let swap = match rest {
+            [swap] => Some(extent(swap)?),
+            _ => None,
+        };
+        Some(Self {
+            sector_bytes,
+            disk_bytes,
+            bios: extent(bios)?,
+            esp: extent(esp)?,
+            data: extent(data)?,
+            swap,
+        })
     }
 
     /// The same with a swap partition behind the data partition, which shrinks for it; `bytes` is

@@ -23,7 +23,7 @@ mod systems;
 pub mod types;
 mod write;
 
-pub use bios::{Bios, bios_can_start};
+pub use bios::{Bios, bios_can_start, clear_boot};
 pub use device::Disk;
 pub use entry::{
     BootEntry, ENTRIES, LOADER_CONF, TRIES, machine_entry_path, machine_loader_conf, medium_loader_conf,

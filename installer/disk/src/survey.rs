@@ -300,6 +300,8 @@ mod tests {
         assert_eq!(survey(&mut file, 512).unwrap().state, DiskState::Done(ID));
         let TableSeen::Gpt(gpt) = read_table(&mut file, 512).unwrap() else { panic!("no table") };
         assert_eq!((gpt.entries.len(), gpt.entries[3].flags), (4, types::NO_AUTO));
+        assert_eq!(Layout::of(&gpt, layout.disk_bytes, 512), Some(layout));
+        assert_eq!(crate::Guids::of(&gpt), Some(Guids::derived(b"x")));
         let marker = Marker { phase: Phase::Keeping, id: ID };
         crate::set_marker(&mut file, 512, &marker).unwrap();
         assert_eq!(survey(&mut file, 512).unwrap().state, DiskState::Keeping(ID));

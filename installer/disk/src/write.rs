@@ -56,6 +56,13 @@ impl Guids {
         let [disk, bios, esp, data, swap] = bytes.map(guid::random);
         Self { disk, bios, esp, data, swap }
     }
+
+    /// The GUIDs of a disk that [`write_new`] made; none if too few partitions are there.
+    pub fn of(gpt: &Gpt) -> Option<Self> {
+        let guid = |number: usize| gpt.entries.get(number - 1).map(|entry| entry.guid);
+        let swap = guid(4).unwrap_or_default();
+        Some(Self { disk: gpt.disk_guid, bios: guid(1)?, esp: guid(2)?, data: guid(3)?, swap })
+    }
 }
 
 /// What the disk held before the table is written.

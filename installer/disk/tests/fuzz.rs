@@ -4,7 +4,7 @@
 
 use landfall_disk::{
     BootEntry, Entry, Extent, Fat, Gpt, Guids, InstallId, Layout, MIB, Marker, Old, Phase, TableSeen, probe,
-    read_table, refit, set_marker, survey, types, write_new,
+    read_table, refit, set_marker, survey, swap_seen, types, write_new,
 };
 use landfall_fuzz::{disk_image, generated, packed_disk, target};
 use std::io::Cursor;
@@ -47,10 +47,12 @@ fn look(disk: Vec<u8>, sector: u32) {
     }
     if let Ok(TableSeen::Gpt(gpt)) = read_table(&mut disk, sector) {
         let _ = refit(&gpt, &[0; 512], len.saturating_mul(2), sector);
+        let _ = (Layout::of(&gpt, len, sector), Guids::of(&gpt));
     }
     for (start, length) in [(0, len), (len / 2, u64::MAX), (u64::MAX, 1), (len, len)] {
         let _ = probe(&mut disk, start, length);
     }
+    let _ = swap_seen(disk.get_ref());
     let marker = Marker { phase: Phase::Done, id: ID };
     if set_marker(&mut disk, sector, &marker).is_ok() {
         let seen = read_table(&mut disk, sector).expect("a disk in memory can be read");

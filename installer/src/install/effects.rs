@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::luks::Opened;
 use crate::mounts::Mount;
 use crate::stage1::set_aside;
+use age::secrecy::SecretString;
 use landfall_disk::InstallId;
 use landfall_hosts::medium::Seed;
 use landfall_hosts::paths::data;
@@ -38,6 +39,8 @@ pub struct Decided<'a> {
     pub id: InstallId,
     /// The host's identity.
     pub identity: Option<Identity>,
+    /// The key of the data partition that is kept, where it is encrypted.
+    pub opens: Option<SecretString>,
     /// The keys of the data partition, where it is to be encrypted.
     pub keys: Option<Keys>,
     /// What is handed to first boot.
@@ -51,16 +54,16 @@ pub struct Written {
     /// The disk.
     pub target: Target,
     // In this order: what is mounted goes before the volume that it is on.
-    mount: Mount,
-    opened: Option<Opened>,
-    folder: PathBuf,
-    grub: Option<Grub>,
+    pub(super) mount: Mount,
+    pub(super) opened: Option<Opened>,
+    pub(super) folder: PathBuf,
+    pub(super) grub: Option<Grub>,
 }
 
 /// A step's name, and why it failed.
 pub type StepError = (&'static str, Error);
 
-fn step<T>(name: &'static str, result: Result<T>) -> std::result::Result<T, StepError> {
+pub(super) fn step<T>(name: &'static str, result: Result<T>) -> std::result::Result<T, StepError> {
     result.map_err(|error| (name, error))
 }
 
@@ -85,7 +88,8 @@ pub fn write(
     let formatted = timed.run("format", 0, || target.format(context, &device));
     let (mount, folder) = step("formatting", formatted)?;
     step("formatting", target.make_swap().and_then(|()| state::folders(&folder)))?;
-    layers(context, medium, decided, &folder, timed)?;
+    let from = verify::layers(manifest, &medium.folder);
+    layers(context, (from, verify::layers(manifest, &folder)), &folder, timed)?;
     let from = &decided.medium_esp;
     let written = timed.run("esp", 0, || esp::write(context, &target, manifest, from, FIRST));
     step("writing the EFI system partition", written)?;
@@ -103,16 +107,12 @@ fn leave(folder: &Path, decided: &Decided<'_>) -> Result<()> {
 
 /// Copies the layers and reads them back from the disk itself: what the page cache holds proves
 /// nothing.
-fn layers(
+pub(super) fn layers(
     context: &Context,
-    medium: &Medium,
-    decided: &Decided<'_>,
+    (from, to): (Vec<Wanted>, Vec<Wanted>),
     folder: &Path,
     timed: &mut Timed,
 ) -> std::result::Result<(), StepError> {
-    let manifest = &decided.chosen.manifest;
-    let from = verify::layers(manifest, &medium.folder);
-    let to: Vec<Wanted> = verify::layers(manifest, folder);
     let bytes = verify::bytes(&from);
     let copied = timed.run("copy", bytes, || {
         let bar = Bar::begin(&context.consoles, "Copying layers", bytes);

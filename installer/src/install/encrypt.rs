@@ -97,7 +97,7 @@ impl Ask<'_> {
         let Some(spec) = &self.chosen.manifest.install.encrypt else {
             return Ok((None, Went::Silent));
         };
-        luks::carried().map_err(|error| self.without_programs(&error))?;
+        self.can_unlock()?;
         let recovery = RecoveryKey::random().map_err(|error| failed(&error))?;
         let [asks, asks_pin] = [Unlock::Passphrase, Unlock::Tpm2Pin].map(|way| spec.unlock.contains(&way));
         if dialogue.is_unattended() {
@@ -119,15 +119,25 @@ impl Ask<'_> {
         })
     }
 
+    /// A refusal where the boot entry that was chosen brought no programs to unlock with.
+    pub fn can_unlock(&self) -> std::result::Result<(), Refusal> {
+        luks::carried().map_err(|error| self.without_programs(&error))
+    }
+
     fn without_programs(&self, error: &Error) -> Refusal {
         let host = &self.chosen.manifest.host;
         Refusal::new(
             "nothing-to-encrypt-with",
-            format!("the disk of {host} is to be encrypted, and {}", error.chain()),
+            format!("the disk of {host} is an encrypted one, and {}", error.chain()),
             format!(
                 "restart, and choose the entry of {host} in the medium's menu: each entry brings its own programs"
             ),
         )
+    }
+
+    /// The passphrase that the host's secret holds.
+    pub fn named_passphrase(&self, spec: &EncryptSpec) -> std::result::Result<SecretString, Refusal> {
+        self.named(spec, &PASSPHRASE)
     }
 
     /// What the host's secret says, where nobody is there to type it.
@@ -137,7 +147,7 @@ impl Ask<'_> {
         let refused = |why: String| {
             Refusal::new(
                 slug,
-                format!("the disk of {host} is to be encrypted with nobody watching, and {why}"),
+                format!("the disk of {host} is an encrypted one, nobody is watching, and {why}"),
                 format!(
                     "in hosts/{host}.toml name a secret, disk.encrypt.{key} = {{ secret = \"NAME\" }}, set \
                      it with landfall secret set NAME, and build the medium again; or choose the attended entry"

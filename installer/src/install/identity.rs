@@ -33,11 +33,13 @@ impl Identity {
     }
 }
 
-/// The identity of `host`, if the medium has one. None is no error: the machine then waits for it.
+/// The identity of `host`, if the medium has one. None is no error: the machine then has the one
+/// that it `kept`, or waits for one.
 pub fn take(
     dialogue: &mut Dialogue<'_>,
     folder: &Path,
     host: &str,
+    kept: bool,
 ) -> Result<(Option<Identity>, Went), Refusal> {
     let read = |kind: &str| {
         let path = folder.join(data::IDENTITIES).join(format!("{host}.{kind}"));
@@ -51,7 +53,14 @@ pub fn take(
     }
     let wrapped = read("age");
     if wrapped.is_empty() {
-        dialogue.consoles().say("The medium carries no identity: the machine will wait for one.");
+        dialogue.consoles().say(match kept {
+            true => "The machine keeps its identity.",
+            false => "The medium carries no identity: the machine will wait for one.",
+        });
+        return Ok((None, Went::Silent));
+    }
+    if dialogue.is_unattended() && kept {
+        dialogue.consoles().say("The medium's identity is locked: the machine keeps its own.");
         return Ok((None, Went::Silent));
     }
     if dialogue.is_unattended() {
@@ -61,7 +70,7 @@ pub fn take(
             "choose the attended entry of the boot menu, or flash the medium with --unattended",
         ));
     }
-    ask(dialogue, &wrapped, host)
+    ask(dialogue, &wrapped, host, kept)
 }
 
 fn checked(bytes: Vec<u8>, host: &str) -> Result<Identity, Refusal> {
@@ -80,8 +89,17 @@ fn checked(bytes: Vec<u8>, host: &str) -> Result<Identity, Refusal> {
     Ok(Identity(SecretString::from(format!("{}\n", text.trim()))))
 }
 
-fn ask(dialogue: &mut Dialogue<'_>, wrapped: &[u8], host: &str) -> Result<(Option<Identity>, Went), Refusal> {
-    let items = ["type its passphrase", "install without it: the machine will wait for its identity"];
+fn ask(
+    dialogue: &mut Dialogue<'_>,
+    wrapped: &[u8],
+    host: &str,
+    kept: bool,
+) -> Result<(Option<Identity>, Went), Refusal> {
+    let without = match kept {
+        true => "leave the machine the identity that it has",
+        false => "install without it: the machine will wait for its identity",
+    };
+    let items = ["type its passphrase", without];
     let items = items.map(str::to_owned);
     let title = format!("The identity of {host} is locked by a passphrase");
     for _ in 0..TRIES {
@@ -89,7 +107,10 @@ fn ask(dialogue: &mut Dialogue<'_>, wrapped: &[u8], host: &str) -> Result<(Optio
             Reply::Back => return Ok((None, Went::Back)),
             Reply::Given(0) => {}
             Reply::Given(_) => {
-                dialogue.consoles().say("Installing without an identity: the machine will wait for one.");
+                dialogue.consoles().say(match kept {
+                    true => "The machine keeps its identity.",
+                    false => "Installing without an identity: the machine will wait for one.",
+                });
                 return Ok((None, Went::Answered));
             }
         }

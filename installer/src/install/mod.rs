@@ -11,6 +11,7 @@ mod esp;
 mod hash;
 pub mod hosts;
 pub mod identity;
+mod keep;
 pub mod medium;
 mod plan;
 mod progress;

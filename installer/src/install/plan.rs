@@ -2,6 +2,8 @@
 //! be written, or refuses in words.
 
 use super::content::Content;
+use super::keep;
+use super::keep::Earlier;
 use super::refusal::Refusal;
 use super::swap::{self, SwapRoom};
 use crate::bytes::human;
@@ -71,6 +73,8 @@ pub struct Plan {
     pub layer_bytes: u64,
     /// What swap takes of it.
     pub swap: SwapRoom,
+    /// The machine whose state is kept; none where all of the disk is made new.
+    pub earlier: Option<Earlier>,
 }
 
 /// Plans the installation.
@@ -80,7 +84,8 @@ pub fn plan(ask: &Ask<'_>) -> Result<Plan, Refusal> {
     let swap = swap::room(ask.manifest, ask.machine)?;
     let layout = fit(&target.disk, layer_bytes, swap)?;
     may_write(target, ask.manifest.install.existing)?;
-    Ok(Plan { disk: target.disk.clone(), content: target.content.clone(), layout, layer_bytes, swap })
+    let (disk, content) = (target.disk.clone(), target.content.clone());
+    Ok(Plan { disk, content, layout, layer_bytes, swap, earlier: None })
 }
 
 /// The disks that can be written and match the rule; at least one.
@@ -200,17 +205,18 @@ fn may_write(target: &Seen, existing: Existing) -> Result<(), Refusal> {
         ));
     }
     match (&target.content, existing) {
-        (Content::HalfKept { .. }, _) => Err(Refusal::new(
-            "keeping-not-supported",
-            format!("{line} holds an installation that was broken off while it kept data"),
-            "this version cannot resume it; use the version that began it",
-        )),
-        (_, Existing::KeepState) => Err(Refusal::new(
-            "keep-state-not-supported",
-            "the host asks for existing = \"keep-state\", which this version cannot do",
-            "set existing to \"refuse\" or \"wipe\" and build the medium again",
-        )),
         (Content::Blank | Content::HalfInstalled { .. }, _) | (_, Existing::Wipe) => Ok(()),
+        (content, existing) if keep::applies(existing, content) => Ok(()),
+        (content, Existing::KeepState) => Err(Refusal::new(
+            "nothing-to-keep",
+            format!("{line} holds no machine of Landfall whose state could be kept, but {}", content.words()),
+            "name the machine's own disk in the site, or set existing = \"wipe\" if all of it may go",
+        )),
+        (Content::HalfKept { .. }, Existing::Refuse) => Err(Refusal::new(
+            "disk-half-kept",
+            format!("{line} holds a machine whose system was being replaced, and all of its state"),
+            "start the medium that began it, or set existing = \"keep-state\" and build this one again",
+        )),
         (content, Existing::Refuse) => Err(Refusal::new(
             "disk-not-empty",
             format!("{line} is not empty: it holds {}", content.words()),

@@ -9,6 +9,7 @@ use super::encrypt::{self, Keys};
 use super::hash::From;
 use super::hosts::{self, Chosen};
 use super::identity::{self, Identity};
+use super::keep;
 use super::medium::Medium;
 use super::plan::{Ask, Plan, matching, plan};
 use super::progress::Bar;
@@ -21,6 +22,7 @@ use super::way::{Next, Step, Way, Went};
 use crate::error::Error;
 use crate::mounts::Mount;
 use crate::stage1::not_before;
+use age::secrecy::SecretString;
 use landfall_hosts::medium::Unattended;
 use landfall_hosts::report::PlanSaid;
 use std::path::PathBuf;
@@ -34,6 +36,8 @@ pub struct Settled {
     pub plan: Plan,
     /// The host's identity, where the medium has one.
     pub identity: Option<Identity>,
+    /// The key of the data partition that is kept, where it is encrypted.
+    pub opens: Option<SecretString>,
     /// The keys of the target's data partition, where it is to be encrypted.
     pub keys: Option<Keys>,
     /// The medium's ESP, mounted, and where.
@@ -51,6 +55,7 @@ struct Draft {
     esp: Option<(Mount, PathBuf)>,
     plan: Option<Plan>,
     identity: Option<Identity>,
+    opens: Option<SecretString>,
     keys: Option<Keys>,
 }
 
@@ -79,6 +84,7 @@ impl Attempt<'_> {
                 Step::Profile => self.profile(&ground, &mut draft, &mut dialogue),
                 Step::Medium => self.verify(&ground, &mut draft),
                 Step::Disk => self.disk(&ground, &mut draft, &mut dialogue),
+                Step::State => self.state(&ground, &mut draft, &mut dialogue),
                 Step::Identity => identity_of(&ground, &mut draft, &mut dialogue),
                 Step::Keys => self.keys(&ground, &mut draft, &mut dialogue),
                 Step::Confirm => self.confirm(&draft, &mut dialogue),
@@ -88,11 +94,12 @@ impl Attempt<'_> {
         if next == Next::Leave {
             return Err(left(self.host.as_deref()).into());
         }
-        let Draft { chosen: Some(chosen), plan: Some(plan), identity, keys, esp: Some(esp), .. } = draft
+        let Draft { chosen: Some(chosen), plan: Some(plan), identity, opens, keys, esp: Some(esp), .. } =
+            draft
         else {
             return Err(early("settling"));
         };
-        Ok(Settled { chosen, plan, identity, keys, esp })
+        Ok(Settled { chosen, plan, identity, opens, keys, esp })
     }
 
     fn host(
@@ -250,6 +257,23 @@ impl Attempt<'_> {
         Ok(went)
     }
 
+    /// What stays on the disk, where its state is kept.
+    fn state(
+        &self,
+        ground: &Ground<'_>,
+        draft: &mut Draft,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<Went, Stop> {
+        let (Some(chosen), Some(plan)) = (&draft.chosen, &mut draft.plan) else {
+            return Err(early("looking at the state"));
+        };
+        let ask =
+            encrypt::Ask { context: self.context, chosen, medium: &ground.medium.folder, identity: None };
+        let (opens, went) = keep::refine(&ask, plan, dialogue)?;
+        draft.opens = opens;
+        Ok(went)
+    }
+
     fn keys(
         &self,
         ground: &Ground<'_>,
@@ -257,6 +281,11 @@ impl Attempt<'_> {
         dialogue: &mut Dialogue<'_>,
     ) -> Result<Went, Stop> {
         let chosen = draft.chosen.as_ref().ok_or_else(|| early("choosing the disk's keys"))?;
+        // A volume that is kept has its keys.
+        if draft.opens.is_some() {
+            draft.keys = None;
+            return Ok(Went::Silent);
+        }
         let identity = draft.identity.as_ref();
         let ask = encrypt::Ask { context: self.context, chosen, medium: &ground.medium.folder, identity };
         let (keys, went) = ask.keys(dialogue)?;
@@ -285,7 +314,9 @@ impl Attempt<'_> {
 
 fn identity_of(ground: &Ground<'_>, draft: &mut Draft, dialogue: &mut Dialogue<'_>) -> Result<Went, Stop> {
     let host = &draft.chosen.as_ref().ok_or_else(|| early("opening the identity"))?.manifest.host;
-    let (identity, went) = identity::take(dialogue, &ground.medium.folder, host)?;
+    let earlier = draft.plan.as_ref().and_then(|plan| plan.earlier.as_ref());
+    let kept = earlier.is_some_and(|earlier| earlier.state.has_identity);
+    let (identity, went) = identity::take(dialogue, &ground.medium.folder, host, kept)?;
     draft.identity = identity;
     Ok(went)
 }

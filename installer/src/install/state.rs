@@ -3,6 +3,7 @@
 use super::hosts::Chosen;
 use super::identity::Identity;
 use crate::error::{Error, Result};
+use crate::stage1::STATE_FORMAT;
 use crate::{mounts, tree};
 use landfall_hosts::medium::Seed;
 use landfall_hosts::paths::{data, state};
@@ -10,9 +11,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Format of the state that this version writes.
-const FORMAT: &str = "1\n";
-/// Makes the folders of a machine's data partition.
+/// Makes the folders of a machine's data partition that are missing.
 pub fn folders(folder: &Path) -> Result<()> {
     for (path, mode) in [
         (data::LAYERS, 0o755),
@@ -25,6 +24,10 @@ pub fn folders(folder: &Path) -> Result<()> {
         (data::KEEP, 0o755),
     ] {
         let path = folder.join(path);
+        // What is there already is its owner's to open or close.
+        if path.is_dir() {
+            continue;
+        }
         mounts::make_folder(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))
             .map_err(Error::io(format!("setting the mode of {}", path.display())))?;
@@ -41,7 +44,7 @@ pub fn write(folder: &Path, chosen: &Chosen, seed: &Seed, identity: Option<&Iden
         tree::write(&manifest.with_extension("toml.minisig"), signature, 0o644)?;
     }
     let top = folder.join(data::STATE);
-    tree::write(&top.join(state::FORMAT), FORMAT.as_bytes(), 0o644)?;
+    tree::write(&top.join(state::FORMAT), format!("{STATE_FORMAT}\n").as_bytes(), 0o644)?;
     let text = toml::to_string(seed).map_err(|error| Error::parse("the seed", error))?;
     tree::write(&top.join(state::SEED), text.as_bytes(), 0o600)?;
     let etc = top.join(state::ETC);

@@ -15,7 +15,7 @@ pub fn text(manifest: &Manifest, plan: &Plan, machine: &Machine) -> String {
         ("Host", manifest.host.clone()),
         ("Profile", if profiles.is_empty() { "none".into() } else { profiles }),
         ("Disk", plan.disk.line()),
-        ("To be lost", plan.content.words()),
+        ("To be lost", lost(plan)),
         ("Encryption", encrypt::words(manifest.install.encrypt.as_ref())),
         ("Swap", swap::words(manifest, &plan.swap)),
         ("Firmware", firmware(machine)),
@@ -27,6 +27,17 @@ pub fn text(manifest: &Manifest, plan: &Plan, machine: &Machine) -> String {
     }
     text.push_str("Nothing has been written yet.");
     text
+}
+
+fn lost(plan: &Plan) -> String {
+    match &plan.earlier {
+        None => plan.content.words(),
+        Some(earlier) => format!(
+            "the system of {} (generation {} and older). /home, /var, the kept paths and the machine's \
+             identity stay",
+            earlier.state.seed.host, earlier.state.seed.generation
+        ),
+    }
 }
 
 fn firmware(machine: &Machine) -> String {

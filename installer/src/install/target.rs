@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::mounts::{Kind, Mount};
 use crate::probe::{Disk, Partition, disks};
 use crate::{sys, table, tools};
-use landfall_disk::{Guids, InstallId, Marker, Old, Phase, TableSeen, set_marker, write_new};
+use landfall_disk::{Guids, InstallId, Marker, Old, Phase, TableSeen, clear_boot, set_marker, write_new};
 use landfall_hosts::paths::DATA_LABEL;
 use landfall_measure::Digest;
 use rustix::fs::OFlags;
@@ -86,6 +86,22 @@ pub fn mend(disk: &Disk) -> Result<()> {
     Ok(())
 }
 
+/// The first write to a disk whose state is kept: the marker. Partitions stay as they are.
+pub fn adopt(context: &Context, plan: &Plan, guids: Guids, id: InstallId) -> Result<Target> {
+    let path = plan.disk.path.display();
+    let marker = Marker { phase: Phase::Keeping, id };
+    let mut file = exclusively(&plan.disk.path)?;
+    still_planned(context, plan, &file)?;
+    let doing = || format!("marking {path} as being kept");
+    set_marker(&mut file, plan.disk.sector_bytes, &marker).map_err(Error::disk(doing()))?;
+    file.sync_all().map_err(Error::io(doing()))?;
+    let part = |number| {
+        let found = plan.disk.partitions.iter().find(|partition| partition.number == number).cloned();
+        found.ok_or_else(|| Error::Words(format!("the kernel shows no partition {number} of {path}")))
+    };
+    Ok(Target { disk: plan.disk.clone(), guids, esp: part(2)?, data: part(3)?, volume: None })
+}
+
 /// Between the plan and here lie a check of all layers and perhaps a passphrase: time enough to
 /// plug disks in and out. Asked once the device is open, for from then on its name cannot pass to
 /// another.
@@ -159,6 +175,14 @@ impl Target {
     /// Opens the whole disk for writing, which no partition of it may be mounted for.
     pub fn open(&self) -> Result<File> {
         exclusively(&self.disk.path)
+    }
+
+    /// Makes BIOS pass this disk over, until GRUB is put on it again. Opened without `O_EXCL`, which
+    /// this run's own mount of the data partition would refuse; no partition is in the first sector.
+    pub fn hide_from_bios(&self) -> Result<()> {
+        let doing = || format!("taking the boot code off {}", self.disk.path.display());
+        let file = OpenOptions::new().read(true).write(true).open(&self.disk.path);
+        clear_boot(&mut file.map_err(Error::io(doing()))?).map_err(Error::disk(doing()))
     }
 
     /// Opens the ESP's partition for the writer of FAT.

@@ -109,6 +109,11 @@ fn one(file: &Wanted, from: From, bar: &Bar) -> std::result::Result<(), Wrong> {
     Ok(())
 }
 
+/// Whether a file has its bytes on the disk itself.
+pub fn is_whole(file: &Wanted, bar: &Bar) -> bool {
+    one(file, From::Disk, bar).is_ok()
+}
+
 fn size_of(path: &Path) -> Result<u64> {
     let doing = || format!("looking at {}", path.display());
     std::fs::metadata(path).map(|meta| meta.len()).map_err(Error::io(doing()))

@@ -12,6 +12,8 @@ pub enum Step {
     Medium,
     /// Which disk, and what it holds.
     Disk,
+    /// What stays of it, and the key that opens that.
+    State,
     /// The passphrase of the host's identity.
     Identity,
     /// The keys of a disk that is to be encrypted.
@@ -21,8 +23,16 @@ pub enum Step {
 }
 
 /// The order. A person can go back from any question to the one before, up to the last.
-pub const ORDER: &[Step] =
-    &[Step::Host, Step::Profile, Step::Medium, Step::Disk, Step::Identity, Step::Keys, Step::Confirm];
+pub const ORDER: &[Step] = &[
+    Step::Host,
+    Step::Profile,
+    Step::Medium,
+    Step::Disk,
+    Step::State,
+    Step::Identity,
+    Step::Keys,
+    Step::Confirm,
+];
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,15 +114,16 @@ mod tests {
     #[test]
     fn back_leads_to_the_question_before_and_passes_silent_steps() {
         use Went::{Answered, Back, Silent};
-        // Host asked, profile, medium and disk silent, back from the identity: the host again.
-        let (taken, next) = walk(&[Answered, Silent, Silent, Silent, Back]);
-        assert_eq!(taken, [Step::Host, Step::Profile, Step::Medium, Step::Disk, Step::Identity]);
+        // Host asked, profile, medium, disk and state silent, back from the identity: the host again.
+        let (taken, next) = walk(&[Answered, Silent, Silent, Silent, Silent, Back]);
+        assert_eq!(taken, ORDER[..6]);
         assert_eq!(next, Next::Take(Step::Host));
         // What came after is taken anew.
         let (taken, next) = walk(&[
-            Answered, Silent, Silent, Silent, Back, Answered, Silent, Silent, Answered, Silent, Silent, Back,
+            Answered, Silent, Silent, Silent, Silent, Back, Answered, Silent, Silent, Answered, Silent,
+            Silent, Silent, Back,
         ]);
-        assert_eq!(taken[5..], ORDER[..]);
+        assert_eq!(taken[6..], ORDER[..]);
         assert_eq!(next, Next::Take(Step::Disk));
     }
 
@@ -120,8 +131,8 @@ mod tests {
     fn back_from_the_first_question_leaves() {
         use Went::{Answered, Back, Silent};
         assert_eq!(walk(&[Back]), (vec![Step::Host], Next::Leave));
-        assert_eq!(walk(&[Silent, Silent, Silent, Silent, Silent, Back]).1, Next::Leave);
-        assert_eq!(walk(&[Answered, Silent, Silent, Silent, Back, Back]).1, Next::Leave);
+        assert_eq!(walk(&[Silent, Silent, Silent, Silent, Silent, Silent, Back]).1, Next::Leave);
+        assert_eq!(walk(&[Answered, Silent, Silent, Silent, Silent, Back, Back]).1, Next::Leave);
     }
 
     /// From every place that a person can reach, going back often enough leads out, and every
@@ -129,8 +140,8 @@ mod tests {
     #[test]
     fn every_way_ends() {
         const CHOICES: [Went; 3] = [Went::Silent, Went::Answered, Went::Back];
-        for number in 0..3usize.pow(9) {
-            let answers: Vec<Went> = (0..9u32).map(|at| CHOICES[number / 3usize.pow(at) % 3]).collect();
+        for number in 0..3usize.pow(10) {
+            let answers: Vec<Went> = (0..10u32).map(|at| CHOICES[number / 3usize.pow(at) % 3]).collect();
             let mut way = Way::default();
             let mut next = way.now();
             for answer in &answers {

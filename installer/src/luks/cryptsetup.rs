@@ -79,8 +79,16 @@ impl Volume {
     ///
     /// Discards pass: they show which blocks are unused, and keep flash from wearing out.
     pub fn open(&self, key: &SecretString) -> Result<Option<Opened>> {
-        let arguments = ["open", "--type", "luks2", "--allow-discards"];
-        let opens = self.try_key(&arguments, key, &[NAME])?;
+        self.opened(&["open", "--type", "luks2", "--allow-discards"], key)
+    }
+
+    /// Opens it so that nothing can be written to it. None where the key is not one of its keys.
+    pub fn open_for_reading(&self, key: &SecretString) -> Result<Option<Opened>> {
+        self.opened(&["open", "--type", "luks2", "--readonly"], key)
+    }
+
+    fn opened(&self, arguments: &[&str], key: &SecretString) -> Result<Option<Opened>> {
+        let opens = self.try_key(arguments, key, &[NAME])?;
         Ok(opens.then(|| Opened { path: Some(Path::new("/dev/mapper").join(NAME)) }))
     }
 

@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_secs(60);
 /// How long it is waited for without a word.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The state's format that this stage 1 knows.
-const STATE_FORMAT: u64 = 1;
+pub const STATE_FORMAT: u64 = 1;
 
 /// The data partition and the disk that it is on.
 #[derive(Debug, Clone)]
@@ -84,28 +84,32 @@ fn on_disk(disk: Disk, wanted: &str) -> Option<Found> {
 
 /// Checks and mounts it at its place for the machine's whole run.
 pub fn mount(context: &Context, device: &Path) -> Result<PathBuf> {
-    let ended = tools::run("e2fsck", &["-p", &device.to_string_lossy()])?;
-    // e2fsck(8): 0 clean, 1 corrected, 2 corrected and would restart if it were mounted.
-    match ended.code {
-        Some(0) => {}
-        Some(1 | 2) => {
-            context.consoles.say(format!("The file system was repaired: {}", tools::tail(&ended.output)));
-        }
-        _ => {
-            return Err(Error::Program {
-                program: format!("e2fsck -p {}", device.display()),
-                why: format!(
-                    "it cannot repair the file system by itself: {}. Start the medium and run e2fsck \
-                     from its shell",
-                    tools::tail(&ended.output)
-                ),
-            });
-        }
-    }
+    check(context, device)?;
     let folder = context.roots.run.join(machine::DATA.trim_start_matches("/run/"));
     let kind = Kind { name: "ext4", flags: MountFlags::NOATIME, options: "" };
     Mount::new(device, &folder, kind)?.keep();
     Ok(folder)
+}
+
+/// Replays the journal of a data partition and repairs what can be repaired without asking.
+pub fn check(context: &Context, device: &Path) -> Result<()> {
+    let ended = tools::run("e2fsck", &["-p", &device.to_string_lossy()])?;
+    // e2fsck(8): 0 clean, 1 corrected, 2 corrected and would restart if it were mounted.
+    match ended.code {
+        Some(0) => Ok(()),
+        Some(1 | 2) => {
+            context.consoles.say(format!("The file system was repaired: {}", tools::tail(&ended.output)));
+            Ok(())
+        }
+        _ => Err(Error::Program {
+            program: format!("e2fsck -p {}", device.display()),
+            why: format!(
+                "it cannot repair the file system by itself: {}. Start the medium and run e2fsck \
+                 from its shell",
+                tools::tail(&ended.output)
+            ),
+        }),
+    }
 }
 
 /// The generation's manifest.

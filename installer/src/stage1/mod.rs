@@ -26,9 +26,11 @@ use landfall_hosts::paths::machine;
 use std::path::{Path, PathBuf};
 
 pub use clock::{not_before, now};
+pub use data::{STATE_FORMAT, check as check_data};
 pub use reserve::set_aside;
-pub use swap::make as make_swap;
+pub use swap::{make as make_swap, seen as swap_seen};
 pub use trial::run_try;
+pub use unlock::as_typed;
 
 /// Where the new root is put together.
 const SYSROOT: &str = "/sysroot";

@@ -51,7 +51,8 @@ pub fn resume(context: &Context, found: &Found) {
     }
 }
 
-fn seen(path: &Path) -> SwapSeen {
+/// What the first page of a partition or file says of swap.
+pub fn seen(path: &Path) -> SwapSeen {
     let mut page = [0u8; PAGE_BYTES];
     match File::open(path).and_then(|file| file.read_exact_at(&mut page, 0)) {
         Ok(()) => swap_seen(&page),

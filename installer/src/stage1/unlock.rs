@@ -118,7 +118,7 @@ fn ask(context: &Context, found: &Found, volume: &Volume) -> Result<(Opened, Sec
         }
         consoles.print("Opening the disk …");
         let open = |key: &SecretString| Ok(volume.open(key)?.map(|opened| (opened, key.clone())));
-        if let Some(opened) = first(&typed, open)? {
+        if let Some(opened) = as_typed(&typed, open)? {
             return Ok(opened);
         }
         slips += 1;
@@ -133,7 +133,7 @@ pub fn is_owner(context: &Context, volume: &Volume) -> Result<bool> {
     let question = "Passphrase or recovery key of this disk, for a shell:";
     let typed = prompt::secret_on(context.consoles.list(), question).ok_or_else(no_console)?;
     let knows = |key: &SecretString| Ok(volume.knows(key)?.then_some(()));
-    Ok(!typed.expose_secret().is_empty() && first(&typed, knows)?.is_some())
+    Ok(!typed.expose_secret().is_empty() && as_typed(&typed, knows)?.is_some())
 }
 
 fn no_console() -> Error {
@@ -141,7 +141,7 @@ fn no_console() -> Error {
 }
 
 /// What was typed, as it is and as a recovery key in its own form.
-fn first<T>(
+pub fn as_typed<T>(
     typed: &SecretString,
     mut try_key: impl FnMut(&SecretString) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
@@ -178,7 +178,7 @@ mod tests {
         let text = key.secret().expose_secret();
         let typed = SecretString::from(text.replace('-', " ").to_uppercase());
         let mut tried = Vec::new();
-        let none = first(&typed, |key| {
+        let none = as_typed(&typed, |key| {
             tried.push(key.expose_secret().to_owned());
             Ok(None::<()>)
         });
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(tried, [text.to_owned(), typed.expose_secret().to_owned()]);
         let mut tries = 0;
         let word = SecretString::from("a word".to_owned());
-        first(&word, |_| {
+        as_typed(&word, |_| {
             tries += 1;
             Ok(Some(()))
         })

@@ -5,5 +5,5 @@
 mod block;
 mod spawn;
 
-pub use block::{flush_buffers, reread_partitions, size_bytes};
+pub use block::{flush_buffers, reread_partitions, set_read_only, size_bytes};
 pub use spawn::on_terminal;

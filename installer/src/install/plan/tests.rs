@@ -30,6 +30,7 @@ fn used() -> Content {
     Content::Used { what: "a GPT with 1 partition: Windows".into() }
 }
 
+/// A manifest of the host `vm` of site `s`.
 pub(crate) fn manifest(rule: &str, existing: Existing) -> Manifest {
     let blob = landfall_hosts::manifest::BlobRef { name: "vmlinuz".into(), sha256: "0".into(), size: 1 };
     Manifest {
@@ -105,7 +106,6 @@ fn what_is_on_the_disk_decides() {
     let with = |content| [medium(), Seen { content, ..disk("vda", 20, "virtio") }];
     let refuse = manifest("transport = 'virtio'", Existing::Refuse);
     let wipe = manifest("transport = 'virtio'", Existing::Wipe);
-    let keep = manifest("transport = 'virtio'", Existing::KeepState);
     let id = || "0011223344556677".to_owned();
     assert_eq!(slug(&refuse, &with(Content::Blank)), Ok("vda".into()));
     assert_eq!(slug(&refuse, &with(Content::HalfInstalled { id: id() })), Ok("vda".into()));
@@ -114,8 +114,6 @@ fn what_is_on_the_disk_decides() {
     let broken = Content::Unreadable { why: "I/O error".into() };
     assert_eq!(slug(&refuse, &with(broken)), Err("disk-not-empty"));
     assert_eq!(slug(&wipe, &with(used())), Ok("vda".into()));
-    assert_eq!(slug(&wipe, &with(Content::HalfKept { id: id() })), Err("keeping-not-supported"));
-    assert_eq!(slug(&keep, &with(Content::Blank)), Err("keep-state-not-supported"));
 }
 
 #[test]
@@ -130,6 +128,28 @@ fn disks_that_cannot_be_written() {
     let mut member = disk("vda", 20, "virtio");
     member.disk.holders = vec!["md0".into()];
     assert_eq!(slug(&wipe, &[member]), Err("disk-in-use"));
+}
+
+#[test]
+fn state_is_kept_where_there_is_some_and_never_taken_for_nothing() {
+    let [machine, half] =
+        [Content::Machine { id: "1".into(), systems: vec![] }, Content::HalfKept { id: "1".into() }];
+    let nothing = [Content::Blank, Content::HalfInstalled { id: "1".into() }];
+    let planned = |existing, content: &Content| {
+        let seen = Seen { content: content.clone(), ..disk("vda", 20, "virtio") };
+        slug(&manifest("transport = 'virtio'", existing), &[seen]).err()
+    };
+    for content in [&machine, &half, &nothing[0], &nothing[1]] {
+        assert_eq!(planned(Existing::KeepState, content), None, "{content:?}");
+        assert_eq!(planned(Existing::Wipe, content), None, "{content:?}");
+    }
+    assert_eq!(planned(Existing::KeepState, &used()), Some("nothing-to-keep"));
+    assert_eq!(
+        planned(Existing::KeepState, &Content::Unreadable { why: "x".into() }),
+        Some("nothing-to-keep")
+    );
+    assert_eq!(planned(Existing::Refuse, &half), Some("disk-half-kept"));
+    assert_eq!(planned(Existing::Refuse, &machine), Some("disk-not-empty"));
 }
 
 #[test]
