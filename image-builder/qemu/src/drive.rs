@@ -93,8 +93,9 @@ impl Drive {
             Bus::UsbStick => "usb-storage,bus=xhci.0,removable=on,bootindex=1",
             Bus::UsbDisk => "usb-storage,bus=xhci.0,removable=off",
             Bus::SdCard => {
-                words.option("-device", &format!("sdhci-pci,id=sdhci{index}"));
-                words.option("-device", &format!("sd-card,bus=sdhci{index}.sd-bus,drive={node},id={id}"));
+                // Every such controller names its bus so, whatever its own id is.
+                words.option("-device", "sdhci-pci");
+                words.option("-device", &format!("sd-card,bus=sd-bus,drive={node},id={id}"));
                 return;
             }
         };

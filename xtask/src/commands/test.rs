@@ -21,6 +21,8 @@ const SUITES: &[&str] = &[
     "profiles",
     "bios",
     "nvram",
+    "buses",
+    "keep",
     "machine",
 ];
 

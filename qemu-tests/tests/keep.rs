@@ -1,0 +1,127 @@
+//! A machine that is installed again over its state (`existing = "keep-state"`), with the plug pulled twice on the way;
+//! and its swap, its menu and a disk beside its own.
+
+use landfall_qemu_tests::direct::{LIMIT, Stick};
+use landfall_qemu_tests::error::Doing;
+use landfall_qemu_tests::guest::Drive;
+use landfall_qemu_tests::probe::{self, Script};
+use landfall_qemu_tests::rehearsal::{Machine, Shape, Starts};
+use landfall_qemu_tests::site::{HOST, Site};
+use landfall_qemu_tests::{Result, image, process, tools};
+use std::path::Path;
+use std::process::Command;
+use toml::{Table, Value};
+
+/// What must be the same before and after.
+const STAYS: &[Script] = &[
+    ("machine-id", "cat /etc/machine-id"),
+    ("ssh-keys", "sha256sum /etc/ssh/ssh_host_*_key"),
+    ("identity", "stat -c %a /run/landfall/data/landfall/state/identity.key 2>/dev/null || echo sealed"),
+    ("marks", "cat /home/sam/lf-kept /var/lib/lf-kept /root/lf-root"),
+];
+const EACH: &[Script] = &[
+    ("running", "systemctl is-system-running --wait"),
+    ("failed", "systemctl --failed --no-legend --plain"),
+    ("swap", "tail -n +2 /proc/swaps"),
+    ("media", "cat /srv/media/film"),
+    ("generation", "grep ^generation /run/landfall/boot.toml"),
+    ("system", "cat /etc/system"),
+    ("secrets", "ls /run/secrets | wc -l"),
+];
+
+mod long {
+    use super::*;
+
+    #[test]
+    #[ignore = "boots QEMU: run by cargo xtask test --all"]
+    fn state_is_kept_over_a_new_system_and_a_power_cut() -> Result<()> {
+        let first = Stick::make("keep", |site| settings(site, "partition:256Mi", "first"))?;
+        let again = Stick::make("keep-again", |site| settings(site, "file:64Mi", "second"))?;
+        let shape = Shape { starts: Starts::Uefi, ..Shape::default() };
+        let machine = Machine::shaped(&first.fixture, "keep", shape)?;
+        // A blank disk has no state: it is installed as ever.
+        first.install(&machine, &machine.stick, "install")?;
+        let mut guest = machine.boot("first", None)?;
+        let each = probe::ask(&mut guest, EACH)?;
+        assert_eq!((each["running"].as_str(), each["failed"].as_str()), ("running", ""), "{each:?}");
+        assert!(each["swap"].starts_with("/dev/") && each["swap"].lines().count() == 1, "{}", each["swap"]);
+        assert!(each["media"].contains("[status"), "{}", each["media"]);
+        guest.root(probe::MARKS)?;
+        let before = probe::ask(&mut guest, STAYS)?;
+        guest.power_off(LIMIT)?;
+        let stick = machine.folder().join("again.img");
+        image::copy(&again.fixture.medium, &stick)?;
+        for (phase, at) in [("cut1", "Copying layers"), ("cut2", "Reading the EFI system partition back")] {
+            cut(&again, &machine, &stick, (phase, at))?;
+        }
+        again.install(&machine, &stick, "resumed")?;
+        judge_disk(&machine.disk)?;
+        let mut guest = machine.boot_beside("second", None, vec![media(machine.folder())?])?;
+        let each = probe::ask(&mut guest, EACH)?;
+        assert_eq!(probe::ask(&mut guest, STAYS)?, before);
+        assert!(
+            before["marks"].starts_with("mark\nmark\nmark") && before["identity"] == "sealed",
+            "{before:?}"
+        );
+        assert_eq!((each["running"].as_str(), each["failed"].as_str()), ("running", ""), "{each:?}");
+        assert_eq!((each["generation"].as_str(), each["system"].as_str()), ("generation = 2", "second"));
+        assert!(each["swap"].starts_with("/run/landfall/data/landfall/swap"), "{}", each["swap"]);
+        assert_eq!((each["swap"].lines().count(), each["media"].as_str()), (1, "film"));
+        assert_ne!(each["secrets"], "0");
+        guest.power_off(LIMIT)
+    }
+}
+
+/// A host that keeps its state, with some swap, a disk that may be there, and a file that tells its systems apart.
+fn settings(site: &Site, swap: &str, system: &str) -> Result<()> {
+    let table = |key: &str, value: Value| Value::Table(Table::from_iter([(key.to_owned(), value)]));
+    site.edit(&format!("hosts/{HOST}.toml"), |host| {
+        if let Some(disk) = host.get_mut("disk").and_then(Value::as_table_mut) {
+            disk.insert("existing".into(), "keep-state".into());
+            disk.insert("swap".into(), swap.into());
+        }
+        host.insert("boot".into(), table("timeout", Value::from(1)));
+        host.insert("files".into(), table("/etc/system", table("text", Value::from(format!("{system}\n")))));
+        host.insert("mounts".into(), table("/srv/media", table("label", "media".into())));
+    })
+}
+
+/// A disk with one file.
+fn media(folder: &Path) -> Result<Drive> {
+    let (tree, image) = (folder.join("media"), folder.join("media.img"));
+    std::fs::create_dir(&tree)
+        .and_then(|()| std::fs::write(tree.join("film"), "film\n"))
+        .doing("making", &tree)?;
+    image::blank(&image, 64 << 20)?;
+    let mut mke2fs = Command::new(tools::program("mke2fs")?);
+    process::run(mke2fs.args(["-q", "-t", "ext4", "-L", "media", "-d"]).arg(&tree).arg(&image))?;
+    Ok(Drive::disk(&image, "MEDIA"))
+}
+
+/// Lets the installer run until it says `at`, and pulls the plug.
+fn cut(again: &Stick, machine: &Machine, stick: &Path, (phase, at): (&str, &str)) -> Result<()> {
+    let mut guest = again.start(machine, stick, phase)?;
+    let line = guest.wait_for(&[at, "LANDFALL INSTALL", "LANDFALL REFUSED", "LANDFALL PROMPT"], LIMIT)?;
+    guest.pull_the_plug();
+    assert!(line.contains(at), "{line}");
+    let marker = image::partition(&machine.disk, 1)?.name;
+    assert!(marker.starts_with("landfall-keeping-"), "{marker}");
+    Ok(())
+}
+
+/// One system is on it, the second, and whole.
+fn judge_disk(disk: &Path) -> Result<()> {
+    image::check(disk)?;
+    let marker = image::partition(disk, 1)?.name;
+    assert!(marker.starts_with("landfall-done-"), "{marker}");
+    let mut manifests = image::data_names(disk, "landfall/generations")?;
+    manifests.sort();
+    assert_eq!(manifests, ["2.toml", "2.toml.minisig"]);
+    let files = image::esp_files(disk)?;
+    let entries: Vec<&str> =
+        files.iter().filter_map(|(name, _)| name.strip_prefix("loader/entries/")).collect();
+    assert_eq!(entries, ["landfall-2+3.conf"]);
+    let menu = files.iter().find(|(name, _)| name == "loader/loader.conf").map(|(_, bytes)| bytes.as_slice());
+    assert!(menu.is_some_and(|text| text.starts_with(b"timeout 1\n")), "{menu:?}");
+    Ok(())
+}
