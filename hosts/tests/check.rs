@@ -177,7 +177,7 @@ fn what_is_not_buildable_yet_is_a_note() {
         ),
         (
             "hosts/h.toml",
-            "imports = [\"friend:desktop/sway\"]\n[disk]\nexisting = \"keep-state\"\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nmatch = { serial = \"m\" }\n[boot]\nsplash = true",
+            "imports = [\"friend:desktop/sway\"]\n[disk]\nexisting = \"keep-state\"\nencrypt = { unlock = [\"tpm2\"] }\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nmatch = { serial = \"m\" }\n[boot]\nsplash = true",
         ),
     ];
     let problems = site(&files).check();
