@@ -108,3 +108,15 @@ fn the_schema_is_json_schema() {
         assert_eq!(schema["additionalProperties"], false);
     }
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ended = Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .arg("schema")
+        .stdout(writer)
+        .output()
+        .expect("landfall starts");
+    assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(141), String::new()));
+}

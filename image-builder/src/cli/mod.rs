@@ -10,6 +10,7 @@ mod flash;
 mod host;
 pub mod lock;
 mod new;
+mod pipe;
 mod probe;
 pub mod progress;
 mod report;
@@ -66,6 +67,7 @@ impl Cli {
     /// # Errors
     /// Whatever the command ended with.
     pub fn run(self) -> Result<(), Failure> {
+        pipe::may_close();
         let context = self.context;
         match self.command {
             Command::Build(args) => build::run(&args, &context),
