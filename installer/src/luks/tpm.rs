@@ -70,26 +70,25 @@ impl Sealing<'_> {
     }
 }
 
-/// A credential in a file of the initrd's memory, which is never swapped; gone with the value.
+/// A credential in a file of the initrd's memory, which is never swapped; its folder goes with the value.
 struct Credential {
     folder: PathBuf,
-    file: PathBuf,
 }
 
 impl Credential {
     fn new(roots: &Roots, name: &str, secret: &SecretString) -> Result<Self> {
         let folder = roots.run.join("landfall/credentials");
         make_folder(&folder)?;
-        let file = folder.join(name);
-        let credential = Self { folder, file };
-        tree::write(&credential.file, secret.expose_secret().as_bytes(), 0o600)?;
+        let credential = Self { folder };
+        tree::write(&credential.folder.join(name), secret.expose_secret().as_bytes(), 0o600)?;
         Ok(credential)
     }
 }
 
 impl Drop for Credential {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.file);
+        // With its folder: a write that failed halfway leaves a file of another name.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -118,7 +117,8 @@ mod tests {
         let file = credential.folder.join("cryptenroll.new-tpm2-pin");
         assert_eq!(std::fs::read(&file).unwrap(), b"1234 geheim");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let folder = credential.folder.clone();
         drop(credential);
-        assert!(!file.exists());
+        assert!(!folder.exists());
     }
 }
