@@ -7,10 +7,12 @@ use landfall_qemu_tests::error::Error;
 use landfall_qemu_tests::fixture::Fixture;
 use landfall_qemu_tests::guest::{Drive, Guest, GuestConfig};
 use landfall_qemu_tests::laptop::become_laptop;
+use landfall_qemu_tests::process::run;
 use landfall_qemu_tests::rehearsal::{Machine, Shape, Starts};
 use landfall_qemu_tests::site::{HOST, Site};
 use landfall_qemu_tests::{Result, image};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 use toml::Value;
@@ -73,6 +75,25 @@ fn leave_to_hardware(site: &Site) -> Result<()> {
         let consoles = Value::Array(vec!["console=tty0".into(), "console=ttyS0,115200".into()]);
         table.insert("kernel".into(), toml::Table::from_iter([("params".to_owned(), consoles)]).into());
     })
+}
+
+#[test]
+#[ignore = "builds a medium: run by cargo xtask test"]
+fn a_medium_with_variants_is_the_same_from_another_folder() -> Result<()> {
+    let site = &bench().fixture.site;
+    let folder = tempfile::tempdir_in(&bench().fixture.folder).expect("creating a folder");
+    for part in [&site.folder, &site.home] {
+        run(Command::new("cp").arg("-r").arg(part).arg(folder.path()))?;
+    }
+    let (here, there) = (folder.path().join("here.img"), folder.path().join("there.img"));
+    site.build(&here, &[HOST], false)?;
+    Site::open(folder.path()).build(&there, &[HOST], false)?;
+    assert_eq!(image::sha256(&here)?, image::sha256(&there)?);
+    let names = image::data_names(&here, "landfall/generations")?;
+    for set in ["laptop", "vm"] {
+        assert!(names.contains(&format!("{HOST}@{set}.toml")), "{names:?}");
+    }
+    Ok(())
 }
 
 /// A machine that was installed with nobody watching, and what its stick says of it.
