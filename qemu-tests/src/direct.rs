@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::fixture::Fixture;
-use crate::guest::{Drive, Guest};
+use crate::guest::{Drive, Firmware, Guest, GuestConfig};
 use crate::image;
 use crate::rehearsal::Machine;
 use crate::site::{HOST, Site};
@@ -25,7 +25,15 @@ pub struct Stick {
 impl Stick {
     /// A variant of the shared site, changed; `name` is the variant's.
     pub fn make(name: &str, change: impl FnOnce(&Site) -> Result<()>) -> Result<Self> {
-        let fixture = Fixture::shared()?.variant(name, &[HOST], change)?;
+        Self::of(Fixture::shared()?.variant(name, &[HOST], change)?)
+    }
+
+    /// Of the shared site.
+    pub fn shared() -> Result<Self> {
+        Self::of(Fixture::shared()?)
+    }
+
+    fn of(fixture: Fixture) -> Result<Self> {
         let (kernel, initrd) = image::boot_files(&fixture.medium, HOST, &fixture.folder)?;
         let options = image::unattended_options(&fixture.medium)?;
         Ok(Self { fixture, kernel, initrd, options })
@@ -45,6 +53,24 @@ impl Stick {
         phase: &str,
     ) -> Result<Guest> {
         let mut config = machine.config(phase);
+        self.boot(&mut config);
+        config.machine.extra.extend_from_slice(words);
+        config.machine.drives = vec![Drive::stick(stick)];
+        config.machine.drives.extend(drives);
+        Guest::start(&config)
+    }
+
+    /// A guest of `machine` with those drives that starts the unattended entry. Its firmware has no Secure Boot, and
+    /// variables of its own.
+    pub fn config(&self, machine: &Machine, phase: &str, drives: Vec<Drive>) -> GuestConfig {
+        let mut config = machine.config(phase);
+        config.machine.firmware = Firmware::Uefi { variables: machine.folder().join("variables-direct") };
+        self.boot(&mut config);
+        config.machine.drives = drives;
+        config
+    }
+
+    fn boot(&self, config: &mut GuestConfig) {
         let path = |path: &PathBuf| path.display().to_string();
         for (option, value) in [
             ("-kernel", path(&self.kernel)),
@@ -53,10 +79,6 @@ impl Stick {
         ] {
             config.machine.extra.extend([option.to_owned(), value]);
         }
-        config.machine.extra.extend_from_slice(words);
-        config.machine.drives = vec![Drive::stick(stick)];
-        config.machine.drives.extend(drives);
-        Guest::start(&config)
     }
 
     /// Installs, and waits for the machine to be off.

@@ -20,11 +20,13 @@ pub mod nvram;
 pub mod ordinary;
 pub mod peers;
 pub mod pipe;
+pub mod power_cut;
 pub mod probe;
 pub mod process;
 pub mod rehearsal;
 pub mod site;
 pub mod tailnet;
 pub mod tools;
+pub mod write_log;
 
 pub use error::{Error, Result};

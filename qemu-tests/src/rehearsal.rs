@@ -96,8 +96,13 @@ impl Machine {
 
     /// Boots the stick with the blank disk beside it and waits for the install to end in a reboot.
     pub fn install(&self) -> Result<Installed> {
+        self.install_on(vec![Drive::stick(&self.stick), self.target()])
+    }
+
+    /// Like [`Self::install`], with those drives in place of the stick and the disk.
+    pub fn install_on(&self, drives: Vec<Drive>) -> Result<Installed> {
         let mut config = self.config("install");
-        config.machine.drives = vec![Drive::stick(&self.stick), self.target()];
+        config.machine.drives = drives;
         let mut guest = Guest::start(&config)?;
         guest.wait_for(&["LANDFALL STAGE1"], BOOT_LIMIT)?;
         let stage1_seconds = guest.elapsed().as_secs_f64();

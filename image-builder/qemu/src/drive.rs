@@ -34,6 +34,8 @@ pub struct Drive {
     /// What stands between drive and image, as `-blockdev` options; the last is the drive's node and is
     /// named as [`Drive::node`] says. Empty: the image itself, whose flushes stay here.
     pub blockdevs: Vec<String>,
+    /// What the guest writes goes to a temporary file, and is gone when it ends; not with `blockdevs`.
+    pub scratch: bool,
 }
 
 impl Drive {
@@ -45,6 +47,7 @@ impl Drive {
             serial: serial.into(),
             sector_bytes: 512,
             blockdevs: Vec::new(),
+            scratch: false,
         }
     }
 
@@ -73,7 +76,9 @@ impl Drive {
         if self.blockdevs.is_empty() {
             let file = quoted(&self.image);
             // The images are scratch files: a flush that reaches this computer's disk proves nothing more.
-            let options = format!("if=none,id={node},format=raw,cache=unsafe,discard=unmap,file={file}");
+            let snapshot = if self.scratch { ",snapshot=on" } else { "" };
+            let options =
+                format!("if=none,id={node},format=raw,cache=unsafe,discard=unmap{snapshot},file={file}");
             words.option("-drive", &options);
         }
         for blockdev in &self.blockdevs {

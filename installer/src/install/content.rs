@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::probe::Disk;
-use landfall_disk::{DiskState, MIB, survey};
+use landfall_disk::{DiskState, InstallId, MIB, Marker, Phase, survey};
 use serde::Serialize;
 use std::fs::File;
 use std::ops::Range;
@@ -15,6 +15,10 @@ const END_BYTES: u64 = 8 << 20;
 /// Places in between that are looked at: data without any mark must not pass for nothing.
 const SAMPLES: u64 = 512;
 const SAMPLE_BYTES: u64 = 4096;
+/// Entries of a GPT, which stand before the backup header (UEFI specification 2.10, 5.3.1), and a name in the first.
+const BACKUP_ENTRIES_BYTES: u64 = 16 << 10;
+const NAME_OFFSET: u64 = 56;
+const NAME_BYTES: usize = 72;
 /// How much is read at once.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
@@ -88,8 +92,31 @@ fn inspect(disk: &Disk) -> Result<Content> {
         // The survey looks at both ends; data without any mark may stand in between.
         DiskState::Blank if is_blank(disk, seen.table.is_some())? => Content::Blank,
         DiskState::Blank => Content::Used { what: "data without a partition table".into() },
-        DiskState::Medium | DiskState::Occupied => Content::Used { what: seen.to_string() },
+        DiskState::Medium | DiskState::Occupied => match begun(disk)? {
+            Some(id) => Content::HalfInstalled { id: id.to_string() },
+            None => Content::Used { what: seen.to_string() },
+        },
     })
+}
+
+/// A disk that was blank, and that a power cut left with a part of our very first write: the entries of the backup
+/// table, without its header.
+fn begun(disk: &Disk) -> Result<Option<InstallId>> {
+    let doing = || format!("reading {}", disk.path.display());
+    let entries = BACKUP_ENTRIES_BYTES + u64::from(disk.sector_bytes);
+    let Some(at) = disk.size_bytes.checked_sub(entries).filter(|at| *at > MIB) else {
+        return Ok(None);
+    };
+    let file = File::open(&disk.path).map_err(Error::io(doing()))?;
+    let mut name = [0; NAME_BYTES];
+    file.read_exact_at(&mut name, at + NAME_OFFSET).map_err(Error::io(doing()))?;
+    let units = name.chunks_exact(2).filter_map(|unit| Some(u16::from_le_bytes(unit.try_into().ok()?)));
+    let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
+    let marker = String::from_utf16(&units).ok().and_then(|name| Marker::parse(&name));
+    match marker.filter(|marker| marker.phase == Phase::Installing) {
+        Some(marker) if blank(&file, 0..at).map_err(Error::io(doing()))? => Ok(Some(marker.id)),
+        _ => Ok(None),
+    }
 }
 
 /// The table of a disk that has no partitions is passed over: the survey has judged it.
@@ -134,6 +161,31 @@ fn chunks(range: Range<u64>) -> Vec<Range<u64>> {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn a_torn_first_write_to_a_blank_disk_is_known() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        let size_bytes = 8 << 30;
+        image.as_file().set_len(size_bytes).unwrap();
+        let layout = landfall_disk::Layout::machine(size_bytes, 512).unwrap();
+        let guids = landfall_disk::Guids::derived(b"a test");
+        let id = InstallId([7; 8]);
+        let disk =
+            Disk { path: image.path().to_path_buf(), size_bytes, sector_bytes: 512, ..Disk::default() };
+        let torn = |phase| {
+            let (name, old) = (Marker { phase, id }.to_string(), landfall_disk::Old::Zeroes);
+            landfall_disk::write_new(&mut image.reopen().unwrap(), &layout, &guids, &name, old).unwrap();
+            image.as_file().write_all_at(&[0; 64 << 10], 0).unwrap();
+            image.as_file().write_all_at(&[0; 512], size_bytes - 512).unwrap();
+        };
+        for (phase, known) in [(Phase::Installing, true), (Phase::Keeping, false), (Phase::Done, false)] {
+            torn(phase);
+            assert_eq!(look(&disk) == Content::HalfInstalled { id: id.to_string() }, known, "{phase:?}");
+        }
+        torn(Phase::Installing);
+        image.as_file().write_all_at(b"somebody's", 1 << 20).unwrap();
+        assert!(matches!(look(&disk), Content::Used { .. }), "data beside it is somebody's");
+    }
 
     #[test]
     fn blank_means_blank() {

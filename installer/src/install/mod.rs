@@ -30,9 +30,10 @@ mod verify;
 mod way;
 
 pub use bios::firmware;
-pub use content::Content;
+pub use content::{Content, look};
 pub use plan::{Ask, Plan, Seen, plan};
 pub use refusal::{Refusal, Stop};
+pub use target::mend;
 pub use unattended::has_bare_identity;
 
 use crate::context::Context;

@@ -23,6 +23,8 @@ const SUITES: &[&str] = &[
     "nvram",
     "buses",
     "keep",
+    "faults",
+    "power_cut",
     "machine",
 ];
 
