@@ -4,5 +4,6 @@ pub mod builder;
 pub mod cli;
 pub mod flash;
 pub mod media;
+pub mod rehearsal;
 pub mod secrets;
 pub mod signing;

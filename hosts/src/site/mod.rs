@@ -113,6 +113,11 @@ impl Site {
         self.files.hosts.keys().map(String::as_str).collect()
     }
 
+    /// What `facts/HOST.json` says of a host's machine.
+    pub fn facts(&self, host: &str) -> Option<&FactMap> {
+        self.facts.get(host)
+    }
+
     /// The site's files.
     pub fn tree(&self) -> &(dyn Tree + Send + Sync) {
         self.tree.as_ref()

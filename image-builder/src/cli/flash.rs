@@ -1,20 +1,16 @@
 //! `landfall flash HOST… [--to DEVICE]`: builds, writes and verifies a stick.
 
-mod carry;
 mod choose;
 
-use super::build::{self, Composed, Request};
+use super::build;
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Bars;
-use super::secret::IdentityArg;
+use super::medium::{Medium, MediumArgs};
 use crate::builder::identity::make_attended;
 use crate::flash::{BlockDevice, Drive, Fault, FlashError, Wanted, Writer, Written};
 use crate::media::Identity;
-use carry::Carried;
 use choose::Choice;
 use clap::Args;
-use landfall_hosts::event::Progress;
 use landfall_probe::Roots;
 use rustix::fs::Access;
 use std::os::unix::fs::FileTypeExt;
@@ -37,12 +33,6 @@ pub struct FlashArgs {
     /// The stick installs this host by itself, once, and carries its identity in the clear
     #[arg(long, value_name = "HOST")]
     unattended: Option<String>,
-    /// The lock must have everything already
-    #[arg(long)]
-    locked: bool,
-    /// Put no identity on the stick: the machine boots and waits for one
-    #[arg(long, conflicts_with = "unattended")]
-    no_identity: bool,
     /// The serial number of the drive that is meant: opens drives that are not removable, or over 2 TB
     #[arg(long, value_name = "SERIAL")]
     serial: Option<String>,
@@ -50,7 +40,13 @@ pub struct FlashArgs {
     #[arg(short, long, requires = "to")]
     yes: bool,
     #[command(flatten)]
-    identity: IdentityArg,
+    medium: MediumArgs,
+}
+
+impl FlashArgs {
+    fn medium(&self) -> Medium<'_> {
+        Medium { hosts: &self.hosts, unattended: self.unattended.as_deref(), args: &self.medium }
+    }
 }
 
 /// Builds and writes.
@@ -79,9 +75,9 @@ fn is_image(to: &Path) -> bool {
 
 fn make_image(args: &FlashArgs, out: &Path, context: &Context) -> Result<(), Failure> {
     build::must_be_a_file(out)?;
-    let carried = carried(args, context)?;
+    let carried = args.medium().carried(context)?;
     let bars = context.bars();
-    compose(args, out, &carried, context, &bars)?;
+    args.medium().compose(out, &carried, context, &bars)?;
     context.say(format!("{} is ready: write it with `landfall flash --image`, once", out.display()));
     Ok(())
 }
@@ -104,13 +100,13 @@ fn build_and_write(args: &FlashArgs, context: &Context) -> Result<(), Failure> {
     let roots = Roots::machine();
     // Who sits there answers everything now; the build takes its time.
     let drive = choose::choose(&choice(args, 0), &roots)?;
-    let carried = carried(args, context)?;
+    let carried = args.medium().carried(context)?;
     if !may_write(&drive) {
         context.say("Writing to the drive needs root. The image is built first, as you.");
     }
     let image = image_path(args, context)?;
     let bars = context.bars();
-    let composed = compose(args, &image, &carried, context, &bars)?;
+    let composed = args.medium().compose(&image, &carried, context, &bars)?;
     let wanted = Wanted::open(&image).map_err(failure)?;
     choose::refuse(&drive, wanted.stick_bytes())?;
     if !may_write(&drive) {
@@ -126,39 +122,6 @@ fn build_and_write(args: &FlashArgs, context: &Context) -> Result<(), Failure> {
 
 fn choice(args: &FlashArgs, need_bytes: u64) -> Choice<'_> {
     Choice { to: args.to.as_deref(), serial: args.serial.as_deref(), yes: args.yes, need_bytes }
-}
-
-fn carried(args: &FlashArgs, context: &Context) -> Result<Carried, Failure> {
-    match args.no_identity || args.unattended.is_some() {
-        true => Ok(Carried::new()),
-        false => carry::wrapped(&context.site_dir()?, &args.hosts, &args.identity, context),
-    }
-}
-
-fn compose(
-    args: &FlashArgs,
-    out: &Path,
-    carried: &Carried,
-    context: &Context,
-    bars: &Bars,
-) -> Result<Composed, Failure> {
-    let request = Request {
-        hosts: &args.hosts,
-        unattended: args.unattended.as_deref(),
-        locked: args.locked,
-        identity: args.identity.identity.clone(),
-        out,
-    };
-    let composed = build::compose(&request, context, bars as &dyn Progress)?;
-    match &args.unattended {
-        Some(host) => composed.make_unattended(&request, host)?,
-        None => {
-            let wrapped =
-                carried.iter().map(|(host, bytes)| (host.as_str(), Identity::Wrapped(bytes))).collect();
-            make_attended(&composed.places, &composed.lock, out, wrapped)?;
-        }
-    }
-    Ok(composed)
 }
 
 /// One image for each set of hosts: the next flash of the same set changes what changed.

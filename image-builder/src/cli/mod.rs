@@ -2,6 +2,7 @@
 
 mod adopt;
 mod build;
+mod carry;
 mod check;
 mod completions;
 pub mod context;
@@ -9,11 +10,13 @@ pub mod failure;
 mod flash;
 mod host;
 pub mod lock;
+mod medium;
 mod new;
 mod pipe;
 mod probe;
 pub mod progress;
 mod report;
+mod run;
 mod schema;
 mod secret;
 mod show;
@@ -39,6 +42,8 @@ enum Command {
     Build(build::BuildArgs),
     /// Builds hosts and writes the medium to a stick
     Flash(flash::FlashArgs),
+    /// Rehearses a host in QEMU, from its own medium to its own disk
+    Run(run::RunArgs),
     /// Makes a site to start from
     New(new::NewArgs),
     /// Tells every error of every host
@@ -72,6 +77,7 @@ impl Cli {
         match self.command {
             Command::Build(args) => build::run(&args, &context),
             Command::Flash(args) => flash::run(&args, &context),
+            Command::Run(args) => run::run(&args, &context),
             Command::New(args) => new::run(&args, &context),
             Command::Check(args) => check::run(&args, &context),
             Command::Show(args) => show::run(&args, &context),

@@ -26,6 +26,7 @@ const SUITES: &[&str] = &[
     "faults",
     "power_cut",
     "machine",
+    "rehearse",
 ];
 
 /// How long a fuzz target runs (`landfall_fuzz::SECONDS`).

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use crate::cli::context::Context;
-use crate::cli::failure::Failure;
-use crate::cli::secret::IdentityArg;
+use super::context::Context;
+use super::failure::Failure;
+use super::secret::IdentityArg;
 use crate::secrets::{
     ExposeSecret, SecretString, Terminal, host_identity, secret_path, wrap_identity_for_stick,
 };
