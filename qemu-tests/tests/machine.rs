@@ -8,6 +8,7 @@ use landfall_qemu_tests::site::{HOST, PASSWORD};
 use landfall_qemu_tests::tailnet::Node;
 use landfall_qemu_tests::{Error, image, probe};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -33,6 +34,16 @@ struct Story {
     second: Result<BootEvidence, String>,
     after_power_off: Result<bool, String>,
     used_stick: Result<(String, bool), String>,
+    cut_stick: Result<CutStick, String>,
+}
+
+/// A stick that was cut off between the end of the install and the erasing on it, met again.
+struct CutStick {
+    line: String,
+    disk_unchanged: bool,
+    mark: String,
+    identity: Vec<u8>,
+    loader: String,
 }
 
 fn words(error: Error) -> String {
@@ -57,10 +68,13 @@ fn tell() -> Result<Story, Error> {
         second: Err("the first boot failed".into()),
         after_power_off: Err("the second boot failed".into()),
         used_stick: Err("the install failed".into()),
+        cut_stick: Err("the install failed".into()),
     };
     if story.installed.is_ok() {
         boots(&machine, &mut story);
-        story.used_stick = meet_used_stick(&fixture, &machine).map_err(words);
+        story.used_stick =
+            meet_stick(&fixture, &machine, &machine.stick, "machine-used-stick").map_err(words);
+        story.cut_stick = meet_cut_stick(&fixture, &machine).map_err(words);
     }
     Ok(story)
 }
@@ -103,13 +117,18 @@ fn gather(machine: &Machine, guest: &mut Guest) -> Result<BootEvidence, Error> {
     Ok(BootEvidence { said, node, nodes, seconds, later: Said::new() })
 }
 
-/// Boots the used stick's own default entry beside the installed disk.
-fn meet_used_stick(fixture: &Fixture, machine: &Machine) -> Result<(String, bool), Error> {
+/// Boots a stick's unattended entry beside the installed disk; gives the sentinel, and whether the disk stayed.
+fn meet_stick(
+    fixture: &Fixture,
+    machine: &Machine,
+    stick: &Path,
+    name: &str,
+) -> Result<(String, bool), Error> {
     let (kernel, initrd) = image::boot_files(&fixture.medium, HOST, machine.folder())?;
-    let append = image::unattended_options(&machine.stick)?;
+    let append = image::unattended_options(stick)?;
     let before = image::fingerprint(&machine.disk)?;
-    let mut config = GuestConfig::new("machine-used-stick", Firmware::Kernel { kernel, initrd, append });
-    config.machine.drives = vec![Drive::stick(&machine.stick), Drive::disk(&machine.disk, TARGET_SERIAL)];
+    let mut config = GuestConfig::new(name, Firmware::Kernel { kernel, initrd, append });
+    config.machine.drives = vec![Drive::stick(stick), Drive::disk(&machine.disk, TARGET_SERIAL)];
     let mut guest = Guest::start(&config)?;
     let wanted = [
         "LANDFALL PROMPT",
@@ -122,6 +141,22 @@ fn meet_used_stick(fixture: &Fixture, machine: &Machine) -> Result<(String, bool
     std::thread::sleep(Duration::from_secs(2));
     guest.pull_the_plug();
     Ok((line, image::fingerprint(&machine.disk)? == before))
+}
+
+/// The stick as it was before the install is what a power cut leaves once the disk says that it is done.
+fn meet_cut_stick(fixture: &Fixture, machine: &Machine) -> Result<CutStick, Error> {
+    let stick = machine.folder().join("cut-stick.img");
+    image::copy(&fixture.medium, &stick)?;
+    let (line, disk_unchanged) = meet_stick(fixture, machine, &stick, "machine-cut-stick")?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let loader = image::esp_files(&stick)?.into_iter().find(|(name, _)| name == "loader/loader.conf");
+    Ok(CutStick {
+        line,
+        disk_unchanged,
+        mark: text(image::data_file(&stick, "landfall/unattended.toml")?),
+        identity: image::data_file(&stick, &format!("landfall/identities/{HOST}.key"))?,
+        loader: text(loader.map(|(_, bytes)| bytes).unwrap_or_default()),
+    })
 }
 
 fn installed() -> &'static Installed {
@@ -256,4 +291,18 @@ fn a_used_stick_does_not_install_twice() {
         }
         Err(why) => panic!("{why}"),
     }
+}
+
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn a_stick_cut_off_before_its_erasing_never_wipes_again() {
+    let cut = story().cut_stick.as_ref().unwrap_or_else(|why| panic!("{why}"));
+    assert!(cut.line.contains("REFUSED reason=already-done"), "{}", cut.line);
+    assert!(cut.disk_unchanged, "the disk changed after: {}", cut.line);
+    assert!(cut.mark.contains("state = \"done\""), "{}", cut.mark);
+    assert!(
+        !cut.identity.is_empty() && cut.identity.iter().all(u8::is_ascii_whitespace),
+        "an identity is left"
+    );
+    assert!(cut.loader.contains("menu-force") && !cut.loader.contains("default"), "{}", cut.loader);
 }
