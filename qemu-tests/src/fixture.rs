@@ -93,10 +93,16 @@ impl Fixture {
         site.leave_tailscale_out()?;
         change(&site)?;
         site.lock()?;
-        let medium = folder.join("medium.img");
-        site.build(&medium, hosts, true)?;
+        site.build(&folder.join("medium.img"), hosts, true)?;
+        Ok(self.made_variant(name))
+    }
+
+    /// A variant that was made earlier in this run.
+    pub fn made_variant(&self, name: &str) -> Self {
+        let folder = self.folder.join("variants").join(name);
+        let (site, medium) = (Site::open(&folder), folder.join("medium.img"));
         let no_tailnet = Some("this variant has none".to_owned());
-        Ok(Self { folder, site, medium, no_tailnet, phases: Vec::new(), programs: None })
+        Self { folder, site, medium, no_tailnet, phases: Vec::new(), programs: None }
     }
 
     fn open(folder: &Path) -> Result<Self> {

@@ -16,6 +16,7 @@ pub mod guest;
 pub mod http;
 pub mod image;
 pub mod laptop;
+pub mod matrix;
 pub mod nvram;
 pub mod ordinary;
 pub mod peers;

@@ -283,7 +283,7 @@ fn leave_tailscale_out(common: &mut Table) {
 }
 
 /// A table in a table, made if it is not there.
-fn sub<'a>(table: &'a mut Table, name: &str) -> &'a mut Table {
+pub(crate) fn sub<'a>(table: &'a mut Table, name: &str) -> &'a mut Table {
     let slot = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
     if !slot.is_table() {
         *slot = Value::Table(Table::new());

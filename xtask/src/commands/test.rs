@@ -25,6 +25,7 @@ const SUITES: &[&str] = &[
     "keep",
     "faults",
     "power_cut",
+    "matrix",
     "machine",
     "rehearse",
 ];
