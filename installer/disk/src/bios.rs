@@ -15,7 +15,7 @@ use crate::read::read_at;
 /// BIOS reads in these, and so does GRUB's code.
 const SECTOR: usize = 512;
 /// The code ends where the disk's signature and the old partition table begin.
-const CODE_BYTES: usize = 440;
+pub(crate) const CODE_BYTES: usize = 440;
 /// Where the code keeps the first sector of GRUB, 8 bytes.
 const KERNEL_SECTOR: usize = 0x5c;
 /// A jump over a check of the drive's number. Without it firmwares that hand over nonsense start too
@@ -29,6 +29,10 @@ const BLOCK_LIST: usize = SECTOR - 12;
 const SECOND_ENTRY: usize = 446 + 16;
 /// What of the first sector is the boot loader's and not the table's.
 pub(crate) const OWN_BYTES: [Range<usize>; 2] = [0..CODE_BYTES, SECOND_ENTRY..SECOND_ENTRY + 16];
+/// What stands in a first sector without GRUB: `int 0x18`, by which BIOS goes on to the next device or says that there
+/// is none (BIOS Boot Specification 1.01, 6.7), and an endless `hlt` where it comes back. A table has the signature of
+/// a boot sector, and BIOS would run zeroes, too.
+pub(crate) const PASS_OVER: [u8; 5] = [0xcd, 0x18, 0xf4, 0xeb, 0xfd];
 
 /// GRUB's two parts, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,10 +136,13 @@ impl Bios {
 /// If the disk cannot be read or written.
 pub fn clear_boot(disk: &mut impl Disk) -> Result<()> {
     let mut sector = read_at(disk, 0, SECTOR)?.unwrap_or_default();
-    for range in [0..CODE_BYTES, SECOND_ENTRY..SECOND_ENTRY + 16] {
+    for range in OWN_BYTES {
         if let Some(place) = sector.get_mut(range) {
             place.fill(0);
         }
+    }
+    if let Some(place) = sector.get_mut(..PASS_OVER.len()) {
+        place.copy_from_slice(&PASS_OVER);
     }
     put(disk, 0, &sector, "the boot sector")
 }
@@ -176,6 +183,7 @@ mod tests {
         let mut disk = Cursor::new(vec![0; usize::try_from(layout.disk_bytes).unwrap()]);
         write_new(&mut disk, &layout, &Guids::derived(b"x"), types::MEDIUM_NAME, Old::Zeroes).unwrap();
         let before = read_table(&mut disk, 512).unwrap();
+        assert_eq!(disk.get_ref()[..CODE_BYTES].strip_prefix(&PASS_OVER), Some(&[0; CODE_BYTES - 5][..]));
         let bios = Bios::new(boot(), core(100_000)).unwrap();
         assert!(!bios.is_on(&mut disk, &layout).unwrap());
         bios.put_core(&mut disk, &layout).unwrap();
@@ -196,7 +204,8 @@ mod tests {
         clear_boot(&mut disk).unwrap();
         assert_eq!(read_table(&mut disk, 512).unwrap(), before);
         let start = &disk.get_ref()[..SECTOR];
-        assert!(start[..CODE_BYTES].iter().chain(&start[SECOND_ENTRY..][..16]).all(|byte| *byte == 0));
+        assert_eq!(start[..CODE_BYTES].strip_prefix(&PASS_OVER), Some(&[0; CODE_BYTES - 5][..]));
+        assert_eq!(start[SECOND_ENTRY..][..16], [0; 16]);
     }
 
     #[test]

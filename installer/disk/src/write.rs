@@ -11,6 +11,7 @@ use gpt::disk::LogicalBlockSize;
 use gpt::partition::Partition;
 use uuid::Uuid;
 
+use crate::bios::{CODE_BYTES, PASS_OVER};
 use crate::device::Disk;
 use crate::edges::Edges;
 use crate::error::{DiskError, Result};
@@ -190,9 +191,11 @@ pub(crate) fn compose(
     disk.update_partitions(numbered).map_err(refused)?;
     let mut edges = disk.write().map_err(refused)?;
     let sectors = u32::try_from(disk_bytes / u64::from(sector_bytes) - 1).unwrap_or(u32::MAX);
-    gpt::mbr::ProtectiveMBR::with_lb_size(sectors)
-        .overwrite_lba0(&mut edges)
-        .map_err(|error| DiskError::Compose(error.to_string()))?;
+    let mut code = [0; CODE_BYTES];
+    code[..PASS_OVER.len()].copy_from_slice(&PASS_OVER);
+    let mut first = gpt::mbr::ProtectiveMBR::with_lb_size(sectors);
+    first.set_bootcode(code);
+    first.overwrite_lba0(&mut edges).map_err(|error| DiskError::Compose(error.to_string()))?;
     Ok(edges)
 }
 
