@@ -18,6 +18,7 @@ const SUITES: &[&str] = &[
     "interactive",
     "encryption",
     "tpm",
+    "tpm_pin",
     "profiles",
     "bios",
     "nvram",
