@@ -3,7 +3,7 @@
 
 use landfall_qemu_tests::direct::{LIMIT, Stick};
 use landfall_qemu_tests::error::Doing;
-use landfall_qemu_tests::guest::Drive;
+use landfall_qemu_tests::guest::{Bus, Drive};
 use landfall_qemu_tests::probe::{self, Script};
 use landfall_qemu_tests::rehearsal::{Machine, Shape, Starts};
 use landfall_qemu_tests::site::{HOST, Site};
@@ -11,6 +11,11 @@ use landfall_qemu_tests::{Result, image, process, tools};
 use std::path::Path;
 use std::process::Command;
 use toml::{Table, Value};
+
+/// As most machines are.
+const UEFI: Shape = Shape { starts: Starts::Uefi, bus: Bus::Virtio, sector_bytes: 512, tpm: false };
+/// A LUKS2 header with its key slots (cryptsetup(8)).
+const HEADER_BYTES: usize = 16 << 20;
 
 /// What must be the same before and after.
 const STAYS: &[Script] = &[
@@ -37,8 +42,7 @@ mod long {
     fn state_is_kept_over_a_new_system_and_a_power_cut() -> Result<()> {
         let first = Stick::make("keep", |site| settings(site, "partition:256Mi", "first"))?;
         let again = Stick::make("keep-again", |site| settings(site, "file:64Mi", "second"))?;
-        let shape = Shape { starts: Starts::Uefi, ..Shape::default() };
-        let machine = Machine::shaped(&first.fixture, "keep", shape)?;
+        let machine = Machine::shaped(&first.fixture, "keep", UEFI)?;
         // A blank disk has no state: it is installed as ever.
         first.install(&machine, &machine.stick, "install")?;
         let mut guest = machine.boot("first", None)?;
@@ -70,6 +74,36 @@ mod long {
         assert_ne!(each["secrets"], "0");
         guest.power_off(LIMIT)
     }
+    /// The volume stays, down to its header; what is in it is read, for the generation's number comes from there.
+    #[test]
+    #[ignore = "boots QEMU: run by cargo xtask test --all"]
+    fn an_encrypted_disk_keeps_its_volume_and_is_not_touched_where_nothing_opens_it() -> Result<()> {
+        let first = Stick::make("keep-encrypted", |site| encrypted(site, "four yaks and a half"))?;
+        let wrong = Stick::make("keep-locked", |site| encrypted(site, "quite another one"))?;
+        let again = Stick::make("keep-unlocked", |site| encrypted(site, "four yaks and a half"))?;
+        let machine = Machine::shaped(&first.fixture, "keep_encrypted", UEFI)?;
+        first.install(&machine, &machine.stick, "install")?;
+        let whole = image::sha256(&machine.disk)?;
+        let volume = image::partition(&machine.disk, 3)?;
+        let header = image::bytes(&machine.disk, volume.offset, HEADER_BYTES)?;
+        let stick = machine.folder().join("again.img");
+        image::copy(&wrong.fixture.medium, &stick)?;
+        let mut guest = wrong.start(&machine, &stick, "locked")?;
+        let line = guest.wait_for(&["LANDFALL INSTALL", "LANDFALL REFUSED", "LANDFALL FAILED"], LIMIT)?;
+        guest.pull_the_plug();
+        assert!(line.contains("reason=state-locked"), "{line}");
+        assert_eq!(image::sha256(&machine.disk)?, whole);
+        image::copy(&again.fixture.medium, &stick)?;
+        again.install(&machine, &stick, "again")?;
+        assert_eq!(image::bytes(&machine.disk, volume.offset, HEADER_BYTES)?, header);
+        let files = image::esp_files(&machine.disk)?;
+        let entries: Vec<&str> =
+            files.iter().filter_map(|(name, _)| name.strip_prefix("loader/entries/")).collect();
+        assert_eq!(entries, ["landfall-2+3.conf"]);
+        let marker = image::partition(&machine.disk, 1)?.name;
+        assert!(marker.starts_with("landfall-done-"), "{marker}");
+        Ok(())
+    }
 }
 
 /// A host that keeps its state, with some swap, a disk that may be there, and a file that tells its systems apart.
@@ -84,6 +118,30 @@ fn settings(site: &Site, swap: &str, system: &str) -> Result<()> {
         host.insert("files".into(), table("/etc/system", table("text", Value::from(format!("{system}\n")))));
         host.insert("mounts".into(), table("/srv/media", table("label", "media".into())));
     })
+}
+
+/// A host that keeps its state on an encrypted disk; its secret is the passphrase.
+fn encrypted(site: &Site, passphrase: &str) -> Result<()> {
+    site.edit(&format!("hosts/{HOST}.toml"), |host| {
+        let secret = |key: &str, value: &str| Table::from_iter([(key.to_owned(), Value::from(value))]);
+        if let Some(disk) = host.get_mut("disk").and_then(Value::as_table_mut) {
+            disk.insert("existing".into(), "keep-state".into());
+            let encrypt = Table::from_iter([
+                ("unlock".to_owned(), Value::Array(vec!["passphrase".into()])),
+                ("passphrase".to_owned(), Value::Table(secret("secret", "disk"))),
+            ]);
+            disk.insert("encrypt".into(), Value::Table(encrypt));
+        }
+        let file = Value::Table(secret("file", "secrets/disk.age"));
+        match host.get_mut("secrets").and_then(Value::as_table_mut) {
+            Some(secrets) => drop(secrets.insert("disk".into(), file)),
+            None => drop(
+                host.insert("secrets".into(), Value::Table(Table::from_iter([("disk".to_owned(), file)]))),
+            ),
+        }
+    })?;
+    let mut set = site.landfall(&["secret", "set", "disk"]);
+    process::run_with_input(&mut set, passphrase.as_bytes()).map(drop)
 }
 
 /// A disk with one file.
