@@ -1,17 +1,20 @@
 //! The measurements of `cargo xtask bench`: ratios with the raw figures beside them.
 
 mod flash;
+mod install;
+mod memory;
 mod probe;
+mod sizes;
 mod update;
 
 use crate::error::{Doing, Error, Result};
 use crate::fixture::Fixture;
-use crate::guest::Drive;
-use crate::process::run;
+use crate::process::{run, run_with_input};
 use crate::rehearsal::Machine;
 use crate::site::{HOST, Site};
 use crate::tools::{self, Need};
 use crate::{image, peers};
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,9 +28,11 @@ const ALL: &[Measurement] = &[
     ('b', one_line),
     ('c', one_package),
     ('d', update::one_library),
-    ('e', copy_phase),
-    ('f', by_phase),
+    ('e', install::by_phase),
+    ('f', to_first_boot),
     ('g', flash::flash_rate),
+    ('i', sizes::initrds),
+    ('m', memory::floor),
 ];
 
 /// One that needs no medium.
@@ -39,7 +44,8 @@ const ALONE: &[Alone] = &[('p', probe::time)];
 pub(crate) struct Bench {
     pub fixture: Fixture,
     pub folder: PathBuf,
-    machine: std::cell::OnceCell<(Machine, f64, f64)>,
+    machine: OnceCell<(Machine, f64, f64)>,
+    encrypted: OnceCell<Fixture>,
 }
 
 /// Runs the measurements of these letters, or all.
@@ -56,7 +62,8 @@ pub fn run_letters(letters: &str) -> Result<()> {
     std::fs::create_dir_all(&parent).doing("creating", &parent)?;
     let folder = tempfile::tempdir_in(&parent).doing("creating a folder in", &parent)?;
     let fixture = Fixture::make(&folder.path().join("fixture"), &[HOST])?;
-    let bench = Bench { fixture, folder: folder.path().to_path_buf(), machine: std::cell::OnceCell::new() };
+    let (machine, encrypted) = (OnceCell::new(), OnceCell::new());
+    let bench = Bench { fixture, folder: folder.path().to_path_buf(), machine, encrypted };
     for (_, measure) in ALL.iter().filter(|(letter, _)| wanted(letter)) {
         measure(&bench)?;
     }
@@ -81,6 +88,27 @@ impl Bench {
         }
         self.machine.get().ok_or_else(|| Error::unexpected("the machine that was just installed is gone"))
     }
+
+    /// The same site with an encrypted disk, and its medium.
+    fn encrypted(&self) -> Result<&Fixture> {
+        if self.encrypted.get().is_none() {
+            let _ = self.encrypted.set(self.fixture.variant("encrypted", &[HOST], encrypt)?);
+        }
+        self.encrypted.get().ok_or_else(|| Error::unexpected("the medium that was just built is gone"))
+    }
+}
+
+fn encrypt(site: &Site) -> Result<()> {
+    site.edit(&format!("hosts/{HOST}.toml"), |host| {
+        let table = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
+        let mut encrypt = table("unlock", vec!["passphrase"].into());
+        encrypt.insert("passphrase".into(), table("secret", "disk".into()).into());
+        if let Some(toml::Value::Table(disk)) = host.get_mut("disk") {
+            disk.insert("encrypt".into(), encrypt.into());
+        }
+        host.insert("secrets".into(), table("disk", table("file", "secrets/disk.age".into()).into()).into());
+    })?;
+    run_with_input(&mut site.landfall(&["secret", "set", "disk"]), b"a passphrase to measure with").map(drop)
 }
 
 /// One line of the result.
@@ -154,39 +182,7 @@ pub(crate) fn layers() -> Result<BTreeSet<PathBuf>> {
     Ok(listed.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
 }
 
-fn copy_phase(bench: &Bench) -> Result<()> {
-    let (machine, _, _) = bench.machine()?;
-    let report = image::data_file(&machine.disk, "landfall/state/install-report.json")?;
-    let report: landfall_hosts::report::InstallReport = serde_json::from_slice(&report)
-        .map_err(|error| Error::Unexpected(format!("reading the installer's report: {error}")))?;
-    let copy = report.phases.iter().find(|phase| phase.name == "copy");
-    let copy = copy.ok_or_else(|| Error::unexpected("the installer's report has no phase named copy"))?;
-    let dd = dd(machine, copy.bytes)?;
-    let what = format!("the installer's copy phase against dd: {:.2}", copy.seconds / dd);
-    let phases = report.phases.iter().map(|phase| format!("{} {:.1} s", phase.name, phase.seconds));
-    let phases: Vec<String> = phases.collect();
-    let raw = format!("{:.1} s and {dd:.1} s for {} bytes", copy.seconds, copy.bytes);
-    say('e', &what, &format!("{raw}\n      {}", phases.join(", ")));
-    Ok(())
-}
-
-/// Seconds of dd from the stick's data partition, read before as the installer has, to a blank disk.
-fn dd(machine: &Machine, bytes: u64) -> Result<f64> {
-    let blank = machine.folder().join("dd.img");
-    image::blank(&blank, crate::rehearsal::TARGET_BYTES)?;
-    let drives = vec![Drive::disk(&blank, "DDTARGET"), Drive::disk(&machine.stick, "DDSOURCE")];
-    let mut guest = machine.boot_beside("dd", None, drives)?;
-    let script = format!(
-        "set -e; from=$(ls /dev/disk/by-id/virtio-DDSOURCE-part3); to=$(ls /dev/disk/by-id/virtio-DDTARGET); \
-         head -c {bytes} $from > /dev/null; start=$(date +%s.%N); \
-         dd if=$from of=$to bs=4M iflag=fullblock,count_bytes count={bytes} conv=fsync 2>/dev/null; \
-         echo \"$(date +%s.%N) - $start\" | awk '{{ print $1 - $3 }}'"
-    );
-    let said = guest.root(&script)?;
-    said.trim().parse().map_err(|_| Error::Unexpected(format!("timing dd in the guest: {said:?}")))
-}
-
-fn by_phase(bench: &Bench) -> Result<()> {
+fn to_first_boot(bench: &Bench) -> Result<()> {
     let (machine, stage1, install) = bench.machine()?;
     let mut guest = machine.boot("phases", None)?;
     let boot = guest.elapsed().as_secs_f64();

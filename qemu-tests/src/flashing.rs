@@ -5,7 +5,7 @@ use crate::error::{Doing, Error, Result};
 use crate::fixture::Fixture;
 use crate::guest::{Bus, Drive, Firmware, Guest, GuestConfig};
 use crate::site::HOST;
-use crate::{cpio, image};
+use crate::{image, shell};
 use serde_json::json;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -24,6 +24,8 @@ pub const FAILING_MIB: u64 = 1002;
 pub const SMALL_MIB: u64 = 100;
 /// Where the stick stands among the guest's drives.
 const STICK: usize = 0;
+/// Where the disk that is not removable stands.
+const OTHER: usize = 2;
 /// The serial number of the failing disk.
 pub const FAILING_SERIAL: &str = "FAILING";
 /// Protective MBR, header and entries.
@@ -102,36 +104,20 @@ impl Desk {
         image::copy(&fixture.medium, &copy)?;
         let (kernel, initrd) = image::boot_files(&fixture.medium, HOST, folder.path())?;
         add_program(&initrd, &fixture.site.programs.join("landfall"))?;
-        let firmware = Firmware::Kernel { kernel, initrd, append: options(&fixture.medium)? };
+        let firmware = Firmware::Kernel { kernel, initrd, append: shell::options(&fixture.medium)? };
         let mut config = GuestConfig::new("flash", firmware);
         config.machine.drives = vec![
-            stick_drive(&stick),
+            plain(STICK, Drive::stick(&stick)),
             Drive::disk(&copy, "IMAGE"),
-            Drive::new(&other, Bus::UsbDisk, "OTHER"),
+            plain(OTHER, Drive::new(&other, Bus::UsbDisk, "OTHER")),
             failing_drive(&failing, 3, written_sector(&fixture.medium)?),
             Drive::new(&small, Bus::UsbDisk, "SMALL"),
         ];
-        let guest = Guest::start(&config)?;
-        let mut desk = Self { stick, other, failing, small, image: copy, guest, folder };
-        desk.open_the_shell()?;
-        Ok(desk)
-    }
-
-    /// The installer finds no medium that its command line would take, and offers a shell.
-    fn open_the_shell(&mut self) -> Result<()> {
-        self.guest.wait_for(&["LANDFALL REFUSED reason=no-medium"], LIMIT)?;
-        self.guest.wait_for(&["LANDFALL PROMPT"], LIMIT)?;
-        let console = self.guest.console();
-        let line = console.lines().rev().find(|line| line.trim_end().ends_with(") a shell"));
-        let number = line.and_then(|line| line.trim().split(')').next()).unwrap_or_default().to_owned();
-        self.guest.type_line(&number)?;
-        self.guest.wait_for(&["Enter is pressed now"], LIMIT)?;
-        std::thread::sleep(Duration::from_secs(1));
-        self.guest.type_line("")?;
-        std::thread::sleep(Duration::from_secs(2));
-        self.guest.type_line(". /flash/words")?;
-        self.guest.type_line("echo READY=$((1+1))")?;
-        self.guest.wait_for(&["READY=2"], LIMIT).map(drop)
+        let mut guest = Guest::start(&config)?;
+        shell::open(&mut guest)?;
+        guest.type_line(". /flash/words; echo WORDS=$((1+1))")?;
+        guest.wait_for(&["WORDS=2"], LIMIT)?;
+        Ok(Self { stick, other, failing, small, image: copy, guest, folder })
     }
 
     /// Starts to flash the disk of that size; the result is for [`Self::end`].
@@ -162,11 +148,7 @@ impl Desk {
     pub fn dd(&mut self, mib: u64) -> Result<f64> {
         self.guest.type_line(&format!("copy {}", mib << 11))?;
         let line = self.guest.wait_for(&["COPIED "], LIMIT)?;
-        let mut times = line.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
-        match (times.next(), times.next()) {
-            (Some(begun), Some(ended)) if line.ends_with("rc=0.") => Ok(ended - begun),
-            _ => Err(Error::Unexpected(format!("dd in the guest: {line}"))),
-        }
+        copied(&line)
     }
 
     /// Pulls the stick out.
@@ -225,11 +207,12 @@ fn read(path: &Path, last: &image::Partition) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The image of a stick whose node outlives its device: it is plugged in again.
-fn stick_drive(image: &Path) -> Drive {
-    let file = json!({ "driver": "file", "filename": image });
-    let raw = json!({ "driver": "raw", "node-name": Drive::node(STICK), "file": file });
-    Drive { blockdevs: vec![raw.to_string()], ..Drive::stick(image) }
+/// A drive that flushes to this computer's disk as a real one does to its own. The stick's node outlives its device:
+/// it is plugged in again.
+fn plain(index: usize, drive: Drive) -> Drive {
+    let file = json!({ "driver": "file", "filename": drive.image });
+    let raw = json!({ "driver": "raw", "node-name": Drive::node(index), "file": file });
+    Drive { blockdevs: vec![raw.to_string()], ..drive }
 }
 
 /// A disk that answers every write to one sector with an error (QEMU's blkdebug).
@@ -243,6 +226,15 @@ fn failing_drive(image: &Path, index: usize, sector: u64) -> Drive {
     Drive { blockdevs, ..Drive::new(image, Bus::UsbDisk, FAILING_SERIAL) }
 }
 
+/// Seconds between the two times of a `COPIED` line.
+pub(crate) fn copied(line: &str) -> Result<f64> {
+    let mut times = line.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
+    match (times.next(), times.next()) {
+        (Some(begun), Some(ended)) if line.ends_with("rc=0.") => Ok(ended - begun),
+        _ => Err(Error::Unexpected(format!("dd in the guest: {line}"))),
+    }
+}
+
 /// A sector in the middle of an image that is not blank, and so is written.
 fn written_sector(image: &Path) -> Result<u64> {
     let file = File::open(image).doing("opening", image)?;
@@ -254,15 +246,6 @@ fn written_sector(image: &Path) -> Result<u64> {
         file.read_exact_at(&mut sector, at).doing("reading", image)?;
     }
     Ok(at / 512)
-}
-
-/// The medium's own options, without a medium that they would take.
-fn options(medium: &Path) -> Result<String> {
-    let options = image::unattended_options(medium)?;
-    let own = |word: &&str| {
-        !["landfall.unattended", "landfall.data", "landfall.host"].iter().any(|key| word.starts_with(key))
-    };
-    Ok(format!("{} landfall.data=none", options.split(' ').filter(own).collect::<Vec<_>>().join(" ")))
 }
 
 /// Adds the program and the libraries of this computer that it runs with to an initrd.
@@ -281,9 +264,5 @@ fn add_program(initrd: &Path, program: &Path) -> Result<()> {
     let words = initrd.with_extension("words");
     std::fs::write(&words, WORDS).doing("writing", &words)?;
     files.push(("flash/words".to_owned(), words));
-    let archive = cpio::archive(&["flash", "flash/lib"], &files)?;
-    let mut joined = std::fs::read(initrd).doing("reading", initrd)?;
-    joined.resize(joined.len().next_multiple_of(4), 0);
-    joined.extend(archive);
-    std::fs::write(initrd, joined).doing("writing", initrd)
+    shell::add_files(initrd, &["flash", "flash/lib"], &files)
 }

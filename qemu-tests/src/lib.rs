@@ -25,6 +25,7 @@ pub mod power_cut;
 pub mod probe;
 pub mod process;
 pub mod rehearsal;
+pub mod shell;
 pub mod site;
 pub mod tailnet;
 pub mod tools;

@@ -69,6 +69,11 @@ impl Guest {
         &self.log
     }
 
+    /// Whether QEMU has ended: the guest is off, or started anew where that ends it.
+    pub fn is_off(&mut self) -> bool {
+        self.qemu.ended().is_some()
+    }
+
     /// QEMU's process.
     pub fn pid(&self) -> u32 {
         self.qemu.pid()
