@@ -115,7 +115,7 @@ fn firstboot(roots: &Roots) -> Result<u8> {
         console: &AllConsoles::new(roots),
         timer: &SystemTimer::default(),
     };
-    steps::run(&context, steps::all())?;
+    steps::run(&context, steps::list::STEPS)?;
     Ok(0)
 }
 

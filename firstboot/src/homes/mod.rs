@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Access};
 use crate::machine;
 use crate::roots::Roots;
-use crate::steps::Outcome;
+use crate::steps::outcome::Outcome;
 use crate::tools::{AsUser, Call, Commands, Tool};
 use landfall_hosts::machine::{Machine, MachineHome};
 use order::{Answer, FileOrder, Ini, LIMIT_BYTES, Order, Record};

@@ -1,7 +1,7 @@
 //! The clock is never earlier than the build: a machine whose battery is empty would else refuse
 //! every certificate, the tailnet's among them.
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::error::{Error, Result};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 

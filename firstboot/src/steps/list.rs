@@ -1,6 +1,7 @@
 //! The machine's steps. Each stands where it stands because of what the ones before it make.
 
-use super::{Context, Outcome, Step, clock, tailnet};
+use super::outcome::Outcome;
+use super::{Context, Step, clock, tailnet};
 use crate::boot::report::BootReport;
 use crate::error::{Error, Result};
 use crate::homes;

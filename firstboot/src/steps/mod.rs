@@ -3,10 +3,10 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod list;
+pub mod outcome;
 pub mod record;
 pub mod tailnet;
-
-mod list;
 
 use crate::console::{Console, sentinel};
 use crate::error::Result;
@@ -15,19 +15,9 @@ use crate::secrets::store::Store;
 use crate::tools::Commands;
 use backoff::Backoff;
 use landfall_hosts::machine::Machine;
+use outcome::Outcome;
 use record::{Record, State};
 use std::time::{Duration, SystemTime};
-
-/// How a step's attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// All is as declared; in words.
-    Done(String),
-    /// A person must do something first.
-    Waiting(String),
-    /// It will come by itself.
-    Pending(String),
-}
 
 /// What steps work with.
 pub struct Context<'a> {
@@ -81,11 +71,6 @@ pub struct Step {
     pub background: bool,
     /// One attempt; it must be safe to repeat.
     pub attempt: fn(&Context) -> Result<Outcome>,
-}
-
-/// The machine's steps, in order.
-pub fn all() -> &'static [Step] {
-    list::STEPS
 }
 
 /// After so long, what does not come by itself is told as waited for.

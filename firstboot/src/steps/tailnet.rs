@@ -1,7 +1,7 @@
 //! Joining the tailnet: `tailscale up` once, with the auth key as a file; a machine that is in is
 //! left alone, so it is never registered twice.
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::network;

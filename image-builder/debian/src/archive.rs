@@ -36,11 +36,16 @@ pub struct Repository {
     pub priority: Option<i32>,
 }
 
+/// The lock's name of a suite.
+pub(crate) fn suite_key(origin: &str, suite: &str) -> String {
+    format!("{origin}/{}", suite.trim_end_matches('/'))
+}
+
 impl Repository {
     /// Its key in the lock: `origin/suite`.
     #[must_use]
     pub fn key(&self) -> String {
-        crate::sources::suite_key(&self.origin, &self.suite)
+        suite_key(&self.origin, &self.suite)
     }
 
     /// Whether it has no `dists` (sources.list(5): an exact path that ends with a slash).

@@ -77,6 +77,9 @@ pub enum Error {
     Key(#[from] landfall_hosts::lock::KeyError),
 }
 
+/// How an error says that a server answered and does not have the file.
+pub(crate) const MISSING: &str = "the server has no such file";
+
 /// This crate's results.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -93,6 +96,6 @@ impl Error {
 
     /// Whether the server said that the file does not exist (and not that it could not answer).
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Fetch { reason, .. } if reason.starts_with(crate::fetch::MISSING))
+        matches!(self, Self::Fetch { reason, .. } if reason.starts_with(MISSING))
     }
 }

@@ -14,9 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// How an error says that a server answered and does not have the file.
-pub(crate) const MISSING: &str = "the server has no such file";
-
 const CONNECTIONS: usize = 5;
 const ATTEMPTS: u32 = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -227,7 +224,7 @@ impl Fetcher {
         match response.status().as_u16() {
             200 | 206 => Ok(response),
             416 => Err(Failure::Again("the server refused to continue a partial file".into())),
-            404 | 410 => Err(Failure::Final(fetch_error(url, MISSING))),
+            404 | 410 => Err(Failure::Final(fetch_error(url, crate::error::MISSING))),
             status @ (408 | 425 | 429 | 500..) => {
                 Err(Failure::Again(format!("the server answered with status {status}")))
             }

@@ -31,6 +31,7 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod tools;
+pub mod update;
 pub mod version;
 
 pub use error::{Error, Result};

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::solver::{Answer, LocalPackage, Pin, Question, Solver};
 use crate::store::SINGLE;
 use crate::tools::Tools;
+use crate::update::UpdateScope;
 use landfall_hosts::lock::{Lock, LockedLayer, LockedPackage, PackageKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,18 +30,6 @@ pub struct LayerRequest {
     pub packages: BTreeSet<String>,
     /// Packages that come with their Recommends.
     pub recommends_of: BTreeSet<String>,
-}
-
-/// Which locked versions may move.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum UpdateScope {
-    /// None: only what the lock lacks is resolved.
-    #[default]
-    Nothing,
-    /// These packages, by name.
-    Packages(BTreeSet<String>),
-    /// All.
-    Everything,
 }
 
 /// A package that changed in the lock.

@@ -1,6 +1,6 @@
 //! From what a site says (suites, mirrors, foreign repositories) to archives that can be opened.
 
-use crate::archive::{EXTRA_SUITE_PRIORITY, Repository};
+use crate::archive::{EXTRA_SUITE_PRIORITY, Repository, suite_key};
 use crate::error::{Error, Result};
 use crate::mirrors::Mirrors;
 use crate::openpgp::Keyring;
@@ -16,11 +16,6 @@ pub fn suite_keys(sources: &Sources) -> BTreeSet<String> {
     let debian = debian_suites(sources).into_iter().map(|(origin, suite, _)| (origin.to_owned(), suite));
     let foreign = sources.apt.iter().map(|(name, repository)| (name.clone(), repository.suite.clone()));
     debian.chain(foreign).map(|(origin, suite)| suite_key(&origin, &suite)).collect()
-}
-
-/// The lock's name of a suite.
-pub(crate) fn suite_key(origin: &str, suite: &str) -> String {
-    format!("{origin}/{}", suite.trim_end_matches('/'))
 }
 
 /// Debian's suites of a site: origin, suite, priority.

@@ -3,8 +3,9 @@
 use super::BuildError;
 use landfall_debian::cache::replace_file;
 use landfall_debian::clock::UnixSeconds;
-use landfall_debian::resolve::{Change, LayerRequest, UpdateScope};
+use landfall_debian::resolve::{Change, LayerRequest};
 use landfall_debian::session::Session;
+use landfall_debian::update::UpdateScope;
 use landfall_hosts::lock::{FILE_NAME, IdLedger, Lock};
 use std::path::{Path, PathBuf};
 
