@@ -43,12 +43,12 @@ impl Encryption {
         }
     }
 
-    /// What is typed when the machine asks.
-    fn answer(self) -> Option<&'static str> {
+    /// What the machine asks for as it starts, and what is typed then.
+    fn question(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Plain | Self::Tpm => None,
-            Self::Passphrase => Some(PASSPHRASE),
-            Self::TpmPin => Some(PIN),
+            Self::Passphrase => Some(("LANDFALL UNLOCK ask", PASSPHRASE)),
+            Self::TpmPin => Some(("LANDFALL UNLOCK pin", PIN)),
         }
     }
 }
@@ -124,12 +124,12 @@ impl Row {
         let mut config = machine.config("start");
         config.machine.drives = vec![machine.target()];
         let mut guest = Guest::start(&config)?;
-        if let Some(answer) = self.encryption.answer() {
-            guest.wait_for(&["LANDFALL UNLOCK ask"], LIMIT)?;
+        if let Some((question, answer)) = self.encryption.question() {
+            guest.wait_for(&[question], LIMIT)?;
             guest.type_line(answer)?;
         }
-        let line = guest.wait_for(&[end, "LANDFALL UNLOCK ask"], LIMIT)?;
-        if line.contains("UNLOCK ask") {
+        let line = guest.wait_for(&[end, "LANDFALL UNLOCK ask", "LANDFALL UNLOCK wrong"], LIMIT)?;
+        if line.contains("LANDFALL UNLOCK") {
             return Err(Error::unexpected("the machine asked for what it should not need"));
         }
         Ok(())
