@@ -1,7 +1,7 @@
 //! What the schema knows and nothing builds yet. `check` notes it, `build` of such a host
 //! refuses: a key is honoured or it is here, so that none is accepted and ignored.
 
-use crate::host::{Existing, Host, Unlock};
+use crate::host::Host;
 use crate::swap::Swap;
 
 /// A key that this host sets and nobody builds: its path, and why.
@@ -29,7 +29,6 @@ const TABLE: &[Row] = &[
     (&["desktop"], |h| h.desktop.is_some(), "desktops are not built"),
     (&["boot", "splash"], |h| h.boot.splash, "plymouth is not in the initrd"),
     (&["theme"], |h| h.theme.gtk.is_some() || h.theme.cursor.is_some(), "themes come with desktops"),
-    (&["disk", "existing"], keeps_sealed, "a disk that a TPM unlocks is not sealed anew; use wipe or refuse"),
     (&["disk", "swap"], bare_swap, "it would hold what the encrypted disk protects; use zram or file:SIZE"),
     (&["disk", "layout"], |h| h.disk.layout.is_some(), "there is one layout"),
     (&["updates", "auto"], updates, "nothing runs updates on a schedule"),
@@ -38,11 +37,6 @@ const TABLE: &[Row] = &[
 fn bare_swap(host: &Host) -> bool {
     let swap = crate::machine::swap(host);
     host.disk.encrypt.is_some() && matches!(swap, Swap::Partition(_) | Swap::PartitionOfMemory)
-}
-
-fn keeps_sealed(host: &Host) -> bool {
-    let mut ways = host.disk.encrypt.iter().flat_map(|encrypt| &encrypt.unlock);
-    host.disk.existing == Existing::KeepState && ways.any(|way| *way != Unlock::Passphrase)
 }
 
 fn updates(host: &Host) -> bool {

@@ -492,7 +492,7 @@ impl Unlock {
 pub struct Encrypt {
     /// In the order in which they are tried; a passphrase unless set.
     pub unlock: Vec<Unlock>,
-    /// Passphrase for unattended installs.
+    /// Passphrase for unattended installs; of a disk whose state is kept, any key of it.
     pub passphrase: Option<SecretRef>,
     /// PIN for unattended installs.
     pub pin: Option<SecretRef>,

@@ -155,8 +155,8 @@ pub struct InstallSpec {
 pub struct EncryptSpec {
     /// Ways to unlock it beside the recovery key, in the order in which they are tried.
     pub unlock: Vec<Unlock>,
-    /// Secret of the host that holds the passphrase, for an install with nobody watching. Its
-    /// ciphertext is in the host layer.
+    /// Secret of the host that holds the passphrase, for an install with nobody watching; of a disk
+    /// whose state is kept, any key of it. Its ciphertext is in the host layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
     /// Secret of the host that holds the PIN, in the same way.

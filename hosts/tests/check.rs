@@ -177,12 +177,12 @@ fn what_is_not_buildable_yet_is_a_note() {
         ),
         (
             "hosts/h.toml",
-            "imports = [\"friend:desktop/sway\"]\n[disk]\nexisting = \"keep-state\"\nencrypt = { unlock = [\"tpm2\"] }\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nmatch = { serial = \"m\" }\n[boot]\nsplash = true",
+            "imports = [\"friend:desktop/sway\"]\n[disk]\nexisting = \"keep-state\"\nlayout = \"mirror\"\nencrypt = { unlock = [\"tpm2\"] }\nswap = \"partition:ram\"\n[mounts.\"/srv/m\"]\nmatch = { serial = \"m\" }\n[boot]\nsplash = true",
         ),
     ];
     let problems = site(&files).check();
     assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
-    for key in ["disk.existing", "match", "boot.splash", "friend:desktop/sway"] {
+    for key in ["disk.layout", "match", "boot.splash", "friend:desktop/sway"] {
         let found = problems.iter().find(|p| p.message.contains(key));
         assert!(found.is_some_and(|p| p.message.starts_with("not buildable yet: ")), "{key}: {problems:#?}");
     }
@@ -216,6 +216,23 @@ fn an_install_with_nobody_watching_needs_the_pin_of_its_host() {
     let pin = told("encrypt = { unlock = [\"tpm2+pin\"] }");
     assert!(pin.contains("has no pin") && pin.contains("disk.encrypt.pin = { secret"), "{pin}");
     assert!(!told("encrypt = { unlock = [\"tpm2\"] }").contains("has no"));
+}
+
+#[test]
+fn a_disk_of_the_tpm_is_opened_for_its_state_by_a_secret_or_by_a_person() {
+    let told = |disk: &str| {
+        let host = format!("[disk]\n{disk}\n[secrets.disk]\nfile = \"secrets/disk.age\"");
+        let problems = site(&[("hosts/h.toml", &host)]).check();
+        let found = problems.iter().find(|p| p.message.contains("to keep its state"));
+        found.map(|p| (p.severity == Severity::Note, p.at.line))
+    };
+    for unlock in ["tpm2", "tpm2+pin"] {
+        let keeps = format!("existing = \"keep-state\"\nencrypt.unlock = [\"{unlock}\"]");
+        assert_eq!(told(&keeps), Some((true, 3)), "{unlock}");
+        assert_eq!(told(&format!("{keeps}\nencrypt.passphrase = {{ secret = \"disk\" }}")), None);
+        assert_eq!(told(&keeps.replace("keep-state", "wipe")), None);
+    }
+    assert_eq!(told("existing = \"keep-state\"\nencrypt.unlock = [\"tpm2\", \"passphrase\"]"), None);
 }
 
 #[test]

@@ -17,3 +17,17 @@ pub struct Context {
     /// Drivers and late devices.
     pub hotplug: Hotplug,
 }
+
+#[cfg(test)]
+impl Context {
+    /// A machine whose file systems are below `top`.
+    pub(crate) fn under(top: &std::path::Path, cmdline: &str) -> Self {
+        let roots = Roots::under(top);
+        Self {
+            cmdline: Cmdline::parse(cmdline),
+            consoles: Consoles::open(&roots),
+            hotplug: Hotplug::start(&roots, crate::modules::Loader::open(&roots, "")),
+            roots,
+        }
+    }
+}

@@ -2,8 +2,10 @@
 //! and its swap, its menu and a disk beside its own.
 
 use landfall_qemu_tests::direct::{LIMIT, Stick};
+use landfall_qemu_tests::encrypted::{edit, recovery_key};
 use landfall_qemu_tests::error::Doing;
-use landfall_qemu_tests::guest::{Bus, Drive};
+use landfall_qemu_tests::fixture::Fixture;
+use landfall_qemu_tests::guest::{Bus, Drive, Guest};
 use landfall_qemu_tests::probe::{self, Script};
 use landfall_qemu_tests::rehearsal::{Machine, Shape, Starts};
 use landfall_qemu_tests::site::{HOST, Site};
@@ -104,6 +106,72 @@ mod long {
         assert!(marker.starts_with("landfall-done-"), "{marker}");
         Ok(())
     }
+
+    /// The first system's recovery key opens the volume for the second installation; nothing is asked at any start.
+    #[test]
+    #[ignore = "boots QEMU: run by cargo xtask test --all"]
+    fn a_disk_of_the_tpm_keeps_its_state_and_opens_for_the_new_system_alone() -> Result<()> {
+        let shared = Fixture::shared()?;
+        let first = shared.variant("keep-tpm", &[HOST], |site| edit(site, TPM, None))?;
+        let machine = Machine::shaped(&first, "keep_tpm", Shape { tpm: true, ..Shape::default() })?;
+        machine.install()?;
+        let recovery = recovery_key(&first.site, &machine.stick)?;
+        let mut guest = machine.boot("first", None)?;
+        guest.root(probe::MARKS)?;
+        let before = probe::ask(&mut guest, STAYS)?;
+        let old = key_slots(&mut guest)?;
+        guest.power_off(LIMIT)?;
+        let again = shared.variant("keep-tpm-again", &[HOST], |site| {
+            edit(site, TPM_AGAIN, Some(("disk", recovery.as_str())))?;
+            edit(site, "[files.\"/etc/system\"]\ntext = \"second\\n\"\n", Some(("pin", "kopf-7-stand")))
+        })?;
+        let stick = machine.folder().join("again.img");
+        image::copy(&again.medium, &stick)?;
+        machine.install_on(vec![Drive::stick(&stick), machine.target()])?;
+        let mut guest = machine.boot("second", None)?;
+        let console = guest.console();
+        assert!(console.contains("LANDFALL UNLOCK done by=tpm2"), "{console}");
+        for question in ["LANDFALL UNLOCK locked", "LANDFALL UNLOCK ask", "LANDFALL UNLOCK pin"] {
+            assert!(!console.contains(question), "{console}");
+        }
+        assert_eq!(probe::ask(&mut guest, STAYS)?, before);
+        assert!(
+            before["marks"].starts_with("mark\nmark\nmark") && before["identity"] == "sealed",
+            "{before:?}"
+        );
+        let each = probe::ask(&mut guest, EACH)?;
+        assert_eq!((each["generation"].as_str(), each["system"].as_str()), ("generation = 2", "second"));
+        let new = key_slots(&mut guest)?;
+        // Of the old slots only the recovery key's is there; with the PIN and without, the TPM has one each at least.
+        assert!(new.sealed.iter().all(|policy| !old.sealed.contains(policy)), "{old:?} {new:?}");
+        assert!(!old.sealed.is_empty() && new.sealed.len() >= 2, "{old:?} {new:?}");
+        assert_eq!((old.others, new.others), (1, 1), "{old:?} {new:?}");
+        guest.power_off(LIMIT)
+    }
+}
+
+const TPM: &str = "[disk]\nexisting = \"keep-state\"\n[disk.encrypt]\nunlock = [\"tpm2\"]\n";
+/// The PIN's slot is for who cannot do without: the TPM alone is asked first.
+const TPM_AGAIN: &str = "[secrets.disk]\nfile = \"secrets/disk.age\"\n[secrets.pin]\nfile = \"secrets/pin.age\"\n\
+    [disk]\nexisting = \"keep-state\"\n[disk.encrypt]\nunlock = [\"tpm2\", \"tpm2+pin\"]\n\
+    passphrase = { secret = \"disk\" }\npin = { secret = \"pin\" }\n";
+
+/// Key slots of a machine's disk.
+#[derive(Debug)]
+struct KeySlots {
+    /// The policies of those that its TPM opens.
+    sealed: Vec<String>,
+    /// How many a passphrase or recovery key opens.
+    others: usize,
+}
+
+fn key_slots(guest: &mut Guest) -> Result<KeySlots> {
+    let dump = guest.root("cryptsetup luksDump --dump-json-metadata /dev/vda3")?;
+    let header: serde_json::Value = serde_json::from_str(&dump).expect("metadata of LUKS2");
+    let tokens: Vec<&serde_json::Value> = header["tokens"].as_object().expect("tokens").values().collect();
+    let policy = |token: &&serde_json::Value| token["tpm2-policy-hash"].as_str().map(str::to_owned);
+    let slots = header["keyslots"].as_object().expect("key slots").len();
+    Ok(KeySlots { sealed: tokens.iter().filter_map(policy).collect(), others: slots - tokens.len() })
 }
 
 /// A host that keeps its state, with some swap, a disk that may be there, and a file that tells its systems apart.

@@ -8,7 +8,7 @@ use super::medium::{self, Known, Medium, Released};
 use super::plan::Seen;
 use super::refusal::{Refusal, Stop};
 use super::settle::Settled;
-use super::{keep, report, target, unattended};
+use super::{report, target, unattended};
 use crate::context::Context;
 use crate::error::Error;
 use crate::mounts::Mount;
@@ -106,10 +106,10 @@ impl<'a> Attempt<'a> {
             }
             (mark, _) => (medium, mark),
         };
-        let Settled { chosen, plan, identity, opens, keys, esp: (esp_mount, medium_esp), .. } =
+        let Settled { chosen, plan, identity, kept, keys, esp: (esp_mount, medium_esp), .. } =
             self.settle(&medium, mark.as_ref())?;
         let seed = self.seed(&chosen)?;
-        let decided = Decided { chosen: &chosen, plan: &plan, id, identity, opens, keys, seed, medium_esp };
+        let decided = Decided { chosen: &chosen, plan: &plan, id, identity, kept, keys, seed, medium_esp };
         self.install((medium, esp_mount), &decided, mark.as_ref())
     }
 
@@ -182,8 +182,7 @@ impl<'a> Attempt<'a> {
     ) -> Result<Finished, Stop> {
         let context = self.context;
         let failed = |(step, error): effects::StepError| Stop::Failed { step, error };
-        let write = if decided.plan.earlier.is_some() { keep::write } else { effects::write };
-        let written = write(context, &medium, decided, &mut self.timed).map_err(failed)?;
+        let written = effects::write(context, &medium, decided, &mut self.timed).map_err(failed)?;
         let mut report = self.report(Outcome::Done);
         report.recovery_key = self.sealed_key(decided)?;
         let text =

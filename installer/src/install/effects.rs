@@ -4,7 +4,7 @@
 
 use super::attempt::Timed;
 use super::bios::Grub;
-use super::encrypt::Keys;
+use super::encrypt::{Kept, Keys};
 use super::hash::From;
 use super::hosts::Chosen;
 use super::identity::Identity;
@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::progress::Bar;
 use super::target::Target;
 use super::verify::Wanted;
-use super::{copy, encrypt, esp, state, target, tpm, verify};
+use super::{copy, encrypt, esp, keep, state, target, tpm, verify};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::luks::Opened;
@@ -39,14 +39,22 @@ pub struct Decided<'a> {
     pub id: InstallId,
     /// The host's identity.
     pub identity: Option<Identity>,
-    /// The key of the data partition that is kept, where it is encrypted.
-    pub opens: Option<SecretString>,
+    /// The keys of the data partition that is kept, where it is encrypted.
+    pub kept: Option<Kept>,
     /// The keys of the data partition, where it is to be encrypted.
     pub keys: Option<Keys>,
     /// What is handed to first boot.
     pub seed: Seed,
     /// Where the medium's ESP is mounted.
     pub medium_esp: PathBuf,
+}
+
+impl Decided<'_> {
+    /// What opens the encrypted volume, and the PIN, for further slots.
+    pub(super) fn to_seal(&self) -> Option<(&SecretString, Option<&SecretString>)> {
+        let new = self.keys.as_ref().map(|keys| (keys.recovery.secret(), keys.pin.as_ref()));
+        new.or_else(|| self.kept.as_ref().map(|kept| (&kept.key, kept.pin.as_ref())))
+    }
 }
 
 /// A target that is complete but for its marker.
@@ -67,17 +75,31 @@ pub(super) fn step<T>(name: &'static str, result: Result<T>) -> std::result::Res
     result.map_err(|error| (name, error))
 }
 
-/// Writes everything but the report and the last marker.
+/// Writes everything but the report and the last marker: on a new disk, or over the state of an earlier
+/// Landfall.
 pub fn write(
     context: &Context,
     medium: &Medium,
     decided: &Decided<'_>,
     timed: &mut Timed,
 ) -> std::result::Result<Written, StepError> {
-    let consoles = &context.consoles;
+    let grub = Grub::take(&decided.chosen.manifest, &decided.medium_esp, decided.plan);
+    let grub = step("preparing GRUB", grub)?;
+    let written = match &decided.plan.earlier {
+        None => anew(context, medium, decided, timed)?,
+        Some(earlier) => keep::replace((context, earlier), medium, decided, timed)?,
+    };
+    Ok(Written { grub, ..written })
+}
+
+fn anew(
+    context: &Context,
+    medium: &Medium,
+    decided: &Decided<'_>,
+    timed: &mut Timed,
+) -> std::result::Result<Written, StepError> {
     let manifest = &decided.chosen.manifest;
-    let grub = step("preparing GRUB", Grub::take(manifest, &decided.medium_esp, decided.plan))?;
-    consoles.say(format!("Writing to {}.", decided.plan.disk.line()));
+    context.consoles.say(format!("Writing to {}.", decided.plan.disk.line()));
     let target = timed.run("partition", 0, || target::partition(context, decided.plan, decided.id));
     let mut target = step("partitioning", target)?;
     let keys = decided.keys.as_ref();
@@ -93,11 +115,11 @@ pub fn write(
     let from = &decided.medium_esp;
     let written = timed.run("esp", 0, || esp::write(context, &target, manifest, from, FIRST));
     step("writing the EFI system partition", written)?;
-    let sealed = timed.run("seal", 0, || tpm::seal(context, &target, decided));
+    let sealed = timed.run("seal", 0, || tpm::seal(context, &target, decided, FIRST));
     step("sealing the key to the TPM", sealed)?;
     let left = timed.run("seed", 0, || leave(&folder, decided));
     step("handing over", left)?;
-    Ok(Written { target, mount, opened, folder, grub })
+    Ok(Written { target, mount, opened, folder, grub: None })
 }
 
 fn leave(folder: &Path, decided: &Decided<'_>) -> Result<()> {

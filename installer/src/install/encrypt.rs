@@ -66,6 +66,9 @@ const PIN: Word = Word {
     least: LEAST_OF_PIN,
     of: |spec| spec.pin.as_ref(),
 };
+/// The TPM does not tell the old one, and a slot for another start needs it anew.
+const PIN_OF_KEPT: Word =
+    Word { question: "The PIN of this disk from now on, typed at every start; the old one will do", ..PIN };
 
 /// The keys of a disk that is going to be encrypted.
 #[derive(Debug)]
@@ -76,6 +79,15 @@ pub struct Keys {
     pub pin: Option<SecretString>,
     /// Opens the disk when all else fails.
     pub recovery: RecoveryKey,
+}
+
+/// The keys of a volume that stays as it is.
+#[derive(Debug)]
+pub struct Kept {
+    /// One that opens it.
+    pub key: SecretString,
+    /// Typed at each boot beside the TPM, where the host says so.
+    pub pin: Option<SecretString>,
 }
 
 /// What the keys are settled from.
@@ -115,6 +127,24 @@ impl Ask<'_> {
         };
         Ok(match show(dialogue, &recovery) {
             Reply::Given(()) => (Some(Keys { passphrase, pin, recovery }), Went::Answered),
+            Reply::Back => (None, Went::Back),
+        })
+    }
+
+    /// The PIN that the TPM gets for a volume that is kept, where the host asks for one.
+    pub fn pin_of_kept(
+        &self,
+        dialogue: &mut Dialogue<'_>,
+    ) -> std::result::Result<(Option<SecretString>, Went), Refusal> {
+        let spec = self.chosen.manifest.install.encrypt.as_ref();
+        let Some(spec) = spec.filter(|spec| spec.unlock.contains(&Unlock::Tpm2Pin)) else {
+            return Ok((None, Went::Silent));
+        };
+        if dialogue.is_unattended() {
+            return Ok((Some(self.named(spec, &PIN_OF_KEPT)?), Went::Silent));
+        }
+        Ok(match typed(dialogue, &PIN_OF_KEPT) {
+            Reply::Given(pin) => (Some(pin), Went::Answered),
             Reply::Back => (None, Went::Back),
         })
     }

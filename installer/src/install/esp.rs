@@ -172,11 +172,7 @@ fn announced(context: &Context, target: &Target) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmdline::Cmdline;
-    use crate::console::Consoles;
-    use crate::modules::{Loader, hotplug::Hotplug};
     use crate::probe::{Disk, Partition};
-    use crate::roots::Roots;
     use landfall_disk::{Guids, Layout, MIB, Old, write_new};
     use std::os::unix::fs::symlink;
 
@@ -184,7 +180,6 @@ mod tests {
 
     /// A machine below `top`, and what it said while it announced a target that is whole.
     fn said(top: &Path) -> String {
-        let roots = Roots::under(top);
         let image = top.join("disk");
         let file = std::fs::File::options().read(true).write(true).create_new(true).open(&image).unwrap();
         let layout = Layout::medium(64 * MIB, 64 * MIB);
@@ -194,12 +189,7 @@ mod tests {
         let disk = Disk { path: image, sector_bytes: 512, ..Disk::default() };
         let esp = Partition { number: 2, size_bytes: layout.esp.len_bytes, ..Partition::default() };
         let target = Target { disk, guids, data: esp.clone(), esp, volume: None };
-        let context = Context {
-            cmdline: Cmdline::parse(""),
-            consoles: Consoles::open(&roots),
-            hotplug: Hotplug::start(&roots, Loader::open(&roots, "")),
-            roots,
-        };
+        let context = Context::under(top, "");
         announce(&context, &target);
         context.hotplug.stop();
         context.consoles.lines().join("\n")

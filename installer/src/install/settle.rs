@@ -5,7 +5,7 @@
 use super::attempt::{Attempt, seen};
 use super::bios::firmware;
 use super::dialogue::{Dialogue, Reply};
-use super::encrypt::{self, Keys};
+use super::encrypt::{self, Kept, Keys};
 use super::hash::From;
 use super::hosts::{self, Chosen};
 use super::identity::{self, Identity};
@@ -22,7 +22,6 @@ use super::way::{Next, Step, Way, Went};
 use crate::error::Error;
 use crate::mounts::Mount;
 use crate::stage1::not_before;
-use age::secrecy::SecretString;
 use landfall_hosts::medium::Unattended;
 use landfall_hosts::report::PlanSaid;
 use std::path::PathBuf;
@@ -36,8 +35,8 @@ pub struct Settled {
     pub plan: Plan,
     /// The host's identity, where the medium has one.
     pub identity: Option<Identity>,
-    /// The key of the data partition that is kept, where it is encrypted.
-    pub opens: Option<SecretString>,
+    /// The keys of the data partition that is kept, where it is encrypted.
+    pub kept: Option<Kept>,
     /// The keys of the target's data partition, where it is to be encrypted.
     pub keys: Option<Keys>,
     /// The medium's ESP, mounted, and where.
@@ -55,7 +54,7 @@ struct Draft {
     esp: Option<(Mount, PathBuf)>,
     plan: Option<Plan>,
     identity: Option<Identity>,
-    opens: Option<SecretString>,
+    kept: Option<Kept>,
     keys: Option<Keys>,
 }
 
@@ -94,12 +93,12 @@ impl Attempt<'_> {
         if next == Next::Leave {
             return Err(left(self.host.as_deref()).into());
         }
-        let Draft { chosen: Some(chosen), plan: Some(plan), identity, opens, keys, esp: Some(esp), .. } =
+        let Draft { chosen: Some(chosen), plan: Some(plan), identity, kept, keys, esp: Some(esp), .. } =
             draft
         else {
             return Err(early("settling"));
         };
-        Ok(Settled { chosen, plan, identity, opens, keys, esp })
+        Ok(Settled { chosen, plan, identity, kept, keys, esp })
     }
 
     fn host(
@@ -269,8 +268,8 @@ impl Attempt<'_> {
         };
         let ask =
             encrypt::Ask { context: self.context, chosen, medium: &ground.medium.folder, identity: None };
-        let (opens, went) = keep::refine(&ask, plan, dialogue)?;
-        draft.opens = opens;
+        let (key, went) = keep::refine(&ask, plan, dialogue)?;
+        draft.kept = key.map(|key| Kept { key, pin: None });
         Ok(went)
     }
 
@@ -281,13 +280,15 @@ impl Attempt<'_> {
         dialogue: &mut Dialogue<'_>,
     ) -> Result<Went, Stop> {
         let chosen = draft.chosen.as_ref().ok_or_else(|| early("choosing the disk's keys"))?;
-        // A volume that is kept has its keys.
-        if draft.opens.is_some() {
-            draft.keys = None;
-            return Ok(Went::Silent);
-        }
         let identity = draft.identity.as_ref();
         let ask = encrypt::Ask { context: self.context, chosen, medium: &ground.medium.folder, identity };
+        // A volume that is kept has its keys, but for those that the TPM gets.
+        if let Some(kept) = &mut draft.kept {
+            draft.keys = None;
+            let (pin, went) = ask.pin_of_kept(dialogue)?;
+            kept.pin = pin;
+            return Ok(went);
+        }
         let (keys, went) = ask.keys(dialogue)?;
         draft.keys = keys;
         Ok(went)

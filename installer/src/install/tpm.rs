@@ -1,7 +1,8 @@
 //! The TPM at an installation: whether it may be used, and sealing the disk's key to the start of the
-//! machine's own boot entry, before that has ever happened.
+//! machine's own boot entry, before that has ever happened. On a disk that is kept, the slots of entries
+//! that are replaced go.
 
-use super::effects::{Decided, FIRST};
+use super::effects::Decided;
 use super::esp;
 use super::refusal::Refusal;
 use super::target::Target;
@@ -55,7 +56,7 @@ pub fn allowed(
     ))
 }
 
-/// Identity of the new volume, where its host's boot entry must name it: a start that a TPM opens a
+/// Identity of the volume, where its host's boot entry must name it: a start that a TPM opens a
 /// disk for must open that one.
 pub fn identity(target: &Target, manifest: &Manifest) -> Result<Option<Digest>> {
     let mut ways = manifest.install.encrypt.iter().flat_map(|spec| &spec.unlock);
@@ -65,22 +66,23 @@ pub fn identity(target: &Target, manifest: &Manifest) -> Result<Option<Digest>> 
     Volume::on(&target.data.path).header().map(|header| Some(header.identity))
 }
 
-/// Seals the key of the new volume to the first start of the machine's own entry.
-pub fn seal(context: &Context, target: &Target, decided: &Decided<'_>) -> Result<()> {
+/// Seals the key of the volume to the first start of the machine's own entry, which is of generation
+/// `number`.
+pub fn seal(context: &Context, target: &Target, decided: &Decided<'_>, number: u64) -> Result<()> {
     let manifest = &decided.chosen.manifest;
     let ways = manifest.install.encrypt.iter().flat_map(|spec| &spec.unlock);
     let ways: Vec<bool> = ways.filter_map(|way| way.tpm_pin()).collect();
-    let (Some(keys), false) = (&decided.keys, ways.is_empty()) else {
+    let (Some((key, typed)), false) = (decided.to_seal(), ways.is_empty()) else {
         return Ok(());
     };
     let Some(tpm) = Tpm::find(&context.roots.sys) else {
         context.consoles.say(
             "This machine shows no TPM 2 that can be used (it needs one, and a start by UEFI): the disk opens by \
-             its passphrase.",
+             its passphrase or recovery key.",
         );
         return Ok(());
     };
-    let text = esp::entry_text(target, manifest, FIRST)?;
+    let text = esp::entry_text(target, manifest, number)?;
     let entry = Entry::parse(&text).map_err(|error| Error::Words(error.to_string()))?;
     let _log = securityfs(&context.roots).map_err(|error| context.consoles.say(error.chain()));
     let foreseen = tpm.foresee(&decided.medium_esp, &entry).map_err(Error::Words)?;
@@ -91,15 +93,29 @@ pub fn seal(context: &Context, target: &Target, decided: &Decided<'_>) -> Result
         ));
     }
     let volume = Volume::on(&target.data.path);
-    let sealing = Sealing { roots: &context.roots, volume: &volume, key: keys.recovery.secret() };
+    let sealing = Sealing { roots: &context.roots, volume: &volume, key };
     for pcrs in &foreseen.starts {
         for pin in &ways {
-            let pin = if *pin { Some(keys.pin.as_ref().ok_or_else(no_pin)?) } else { None };
+            let pin = if *pin { Some(typed.ok_or_else(no_pin)?) } else { None };
             sealing.add(pcrs, pin).map_err(|error| refused(&manifest.host, &error))?;
         }
     }
     context.consoles.say("The disk's key is sealed to the TPM, for this machine's own start.");
     Ok(())
+}
+
+/// Key slots of a kept volume that its TPM opens for entries which are going to be replaced.
+///
+/// A slot for the very start that comes now is among them, where a run was cut off after it had sealed: the TPM may
+/// have been cleared since, or another PIN be wanted.
+pub fn sealed_before(volume: &Volume) -> Result<Vec<u32>> {
+    Ok(volume.header()?.spent(&[]))
+}
+
+/// Takes such slots away, once nothing starts any more that they open the disk for: else whoever puts the old
+/// programs back on the ESP starts them.
+pub fn take_away(volume: &Volume, slots: &[u32]) -> Result<()> {
+    slots.iter().try_for_each(|slot| volume.wipe(*slot))
 }
 
 fn refused(host: &str, error: &Error) -> Error {
@@ -118,6 +134,9 @@ fn no_pin() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::luks::RecoveryKey;
+    use crate::tools;
+    use age::secrecy::SecretString;
 
     fn slug(unlock: &[Unlock], change: impl FnOnce(&mut Machine)) -> Option<&'static str> {
         let spec = EncryptSpec { unlock: unlock.to_vec(), ..EncryptSpec::default() };
@@ -160,5 +179,43 @@ mod tests {
         assert_eq!(slug(&[Passphrase], none), None);
         let bios = |machine: &mut Machine| machine.firmware = "bios".into();
         assert_eq!(slug(&[Tpm2Pin], bios), Some("no-tpm"));
+    }
+
+    /// A key slot of a passphrase, dressed up as one for a TPM with these PCRs.
+    fn dress(volume: &Volume, keyslot: u32, pcrs: &str) {
+        let json = format!(
+            r#"{{"type":"systemd-tpm2","keyslots":["{keyslot}"],"tpm2-blob":"AAAA","tpm2-pcrs":{pcrs},
+            "tpm2-pcr-bank":"sha256","tpm2-primary-alg":"ecc","tpm2-policy-hash":"{}","tpm2-pin":false}}"#,
+            "ab".repeat(32)
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), json).unwrap();
+        let (from, device) = (file.path().to_string_lossy(), volume.path().to_string_lossy());
+        tools::must("cryptsetup", &["token", "import", "--json-file", &from, &device]).unwrap();
+    }
+
+    #[test]
+    fn slots_of_entries_that_go_are_taken_away_and_no_others() {
+        if ["cryptsetup", "systemd-cryptenroll"].iter().any(|name| tools::find(name).is_none()) {
+            eprintln!("not tested: this computer lacks cryptsetup or systemd-cryptenroll");
+            return;
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(32 << 20).unwrap();
+        let (volume, recovery) = (Volume::on(file.path()), RecoveryKey::random().unwrap());
+        volume.format(&recovery).unwrap();
+        let passphrase = SecretString::from("stands for the TPM".to_owned());
+        volume.add_passphrase(&recovery, &passphrase, 32 * 1024).unwrap();
+        dress(&volume, 1, "[7]");
+        assert!(sealed_before(&volume).unwrap().is_empty());
+        dress(&volume, 0, "[4,7,9,12]");
+        let identity = volume.header().unwrap().identity;
+        let slots = sealed_before(&volume).unwrap();
+        assert_eq!(slots, [0]);
+        take_away(&volume, &slots).unwrap();
+        let header = volume.header().unwrap();
+        assert_eq!(header.slots.iter().map(|slot| slot.keyslot).collect::<Vec<_>>(), [1]);
+        assert_eq!(header.identity, identity);
+        assert!(!volume.knows(&passphrase).unwrap() && volume.knows(recovery.secret()).unwrap());
     }
 }

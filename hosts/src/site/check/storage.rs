@@ -1,7 +1,7 @@
 //! What a host says of disks: which one it may use, further mounts, swap.
 
 use super::{Check, path};
-use crate::host::{Encrypt, Unlock};
+use crate::host::{Encrypt, Existing, Unlock};
 use crate::machine;
 use crate::mounts;
 use crate::site::Resolved;
@@ -35,6 +35,16 @@ impl Check<'_> {
                 );
                 self.note(resolved, &["disk", "encrypt"], message, remedy);
             }
+        }
+        // The TPM opens the disk for the machine's own start, and not for a medium's.
+        let asks = encrypt.unlock.contains(&Unlock::Passphrase);
+        let keeps = resolved.host.disk.existing == Existing::KeepState;
+        if keeps && !asks && encrypt.passphrase.is_none() {
+            let message =
+                "an install with nobody watching cannot open the disk of this host to keep its state";
+            let remedy = "put the disk's recovery key into a secret and name that: disk.encrypt.passphrase = \
+                          { secret = \"NAME\" }; an attended install asks";
+            self.note(resolved, &["disk", "encrypt"], message.to_owned(), remedy);
         }
     }
 

@@ -6,7 +6,7 @@ mod replace;
 mod unlock;
 
 pub use look::Earlier;
-pub use replace::write;
+pub use replace::replace;
 
 use super::content::Content;
 use super::dialogue::{Dialogue, Reply};

@@ -2,27 +2,27 @@
 //!
 //! 1. The marker says "keeping": a later run resumes, and nobody takes the disk for a blank one.
 //! 2. New layers come beside the old ones, and are read back. The old system still starts.
-//! 3. Seed and manifest name the new generation. The old system still starts.
+//! 3. Seed and manifest name the new generation, and the TPM gets a key slot for its start. The old
+//!    system still starts, by the slots that it has.
 //! 4. The boot code of BIOS goes and the ESP is written anew: the switch. While it is, nothing starts
 //!    but the medium.
-//! 5. What the old system alone needed goes. The new system starts.
+//! 5. What the old system alone needed goes, its key slots first. The new system starts.
 //! 6. GRUB is put on the disk again, and the marker says "done".
 
-use super::look;
+use super::look::{self, Earlier};
 use crate::console::Consoles;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::install::attempt::Timed;
-use crate::install::bios::Grub;
 use crate::install::effects::{Decided, StepError, Written, layers, step};
+use crate::install::encrypt::Kept;
 use crate::install::medium::Medium;
 use crate::install::progress::Bar;
 use crate::install::verify::{self, Wanted};
-use crate::install::{esp, state, target};
+use crate::install::{esp, state, target, tpm};
 use crate::luks::{Opened, Volume};
 use crate::mounts::{Kind, Mount};
 use crate::{stage1, tree};
-use age::secrecy::SecretString;
 use landfall_disk::InstallId;
 use landfall_hosts::manifest::Manifest;
 use landfall_hosts::medium::Seed;
@@ -31,24 +31,21 @@ use rustix::mount::MountFlags;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Writes everything but the report and the last marker.
-pub fn write(
-    context: &Context,
+/// Writes everything but GRUB, the report and the last marker.
+pub fn replace(
+    (context, earlier): (&Context, &Earlier),
     medium: &Medium,
     decided: &Decided<'_>,
     timed: &mut Timed,
 ) -> std::result::Result<Written, StepError> {
-    let Some(earlier) = &decided.plan.earlier else {
-        return Err(("taking over the disk", Error::Words("no state was found that could be kept".into())));
-    };
     let manifest = &decided.chosen.manifest;
-    let grub = step("preparing GRUB", Grub::take(manifest, &decided.medium_esp, decided.plan))?;
     context.consoles.say(format!("Replacing the system on {}; its state stays.", decided.plan.disk.line()));
     let target =
         timed.run("take-over", 0, || target::adopt(context, decided.plan, earlier.guids, decided.id));
-    let target = step("taking over the disk", target)?;
-    let opened = timed.run("check", 0, || open(context, &target, decided.opens.as_ref()));
+    let mut target = step("taking over the disk", target)?;
+    let opened = timed.run("check", 0, || open(context, &target, decided.kept.as_ref()));
     let (opened, mount, folder) = step("checking the state", opened)?;
+    target.volume = step("checking the state", tpm::identity(&target, manifest))?;
     step("checking the state", state::folders(&folder))?;
     let missing = timed.run("compare", 0, || missing(&context.consoles, manifest, &folder));
     let from = verify::layers(manifest, &medium.folder);
@@ -57,6 +54,12 @@ pub fn write(
     let to = verify::layers(manifest, &folder).into_iter().filter(needed).collect();
     layers(context, (from, to), &folder, timed)?;
     let number = step("handing over", timed.run("seed", 0, || leave(&folder, decided)))?;
+    let volume = opened.as_ref().map(|_| Volume::on(&target.data.path));
+    let sealed = timed.run("seal", 0, || {
+        let before = volume.as_ref().map(tpm::sealed_before).transpose()?;
+        tpm::seal(context, &target, decided, number).map(|()| before.unwrap_or_default())
+    });
+    let sealed_before = step("sealing the key to the TPM", sealed)?;
     let from = &decided.medium_esp;
     let written = timed.run("esp", 0, || {
         target.hide_from_bios()?;
@@ -64,10 +67,11 @@ pub fn write(
     });
     step("writing the EFI system partition", written)?;
     let cleared = timed.run("clear", 0, || {
+        volume.map_or(Ok(()), |volume| tpm::take_away(&volume, &sealed_before))?;
         clear(&folder, &verify::layers(manifest, &folder), number).and_then(|()| stage1::set_aside(&folder))
     });
     step("removing the old system", cleared)?;
-    Ok(Written { target, mount, opened, folder, grub })
+    Ok(Written { target, mount, opened, folder, grub: None })
 }
 
 /// Opens the volume, where there is one, repairs what a power cut left of the file system, and mounts
@@ -75,10 +79,10 @@ pub fn write(
 fn open(
     context: &Context,
     target: &target::Target,
-    key: Option<&SecretString>,
+    kept: Option<&Kept>,
 ) -> Result<(Option<Opened>, Mount, PathBuf)> {
     let partition = &target.data.path;
-    let opened = key.map(|key| Volume::on(partition).open(key)).transpose()?;
+    let opened = kept.map(|kept| Volume::on(partition).open(&kept.key)).transpose()?;
     let opened = opened.map(|opened| opened.ok_or_else(|| shut(partition))).transpose()?;
     let device = opened.as_ref().map_or_else(|| partition.clone(), Opened::path);
     stage1::check_data(context, &device)?;

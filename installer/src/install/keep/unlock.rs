@@ -2,6 +2,7 @@
 //! what a person types. Nothing is formatted where none of them opens it.
 
 use super::look::{Holds, holds};
+use crate::error::Error;
 use crate::install::dialogue::{Dialogue, Reply};
 use crate::install::encrypt::Ask;
 use crate::install::identity;
@@ -11,7 +12,6 @@ use crate::luks::{self, Volume};
 use crate::probe::Disk;
 use crate::stage1::as_typed;
 use age::secrecy::{ExposeSecret, SecretString};
-use landfall_hosts::host::Unlock;
 use landfall_hosts::manifest::EncryptSpec;
 
 /// The key that opens the state on the plan's disk; none where it lies there in the clear.
@@ -32,7 +32,10 @@ pub fn key(
     let volume = Volume::on(&partition.path);
     match dialogue.is_unattended() {
         true => named(ask, spec, &volume, dialogue).map(|key| Reply::Given(Some(key))),
-        false => typed(&plan.disk, &volume, dialogue),
+        false => {
+            explain(spec, dialogue);
+            typed(&plan.disk, &volume, dialogue)
+        }
     }
 }
 
@@ -53,22 +56,43 @@ fn named(
     dialogue: &mut Dialogue<'_>,
 ) -> Result<SecretString, Refusal> {
     let host = &ask.chosen.manifest.host;
-    let locked = |why: String| {
-        Refusal::new(
-            "state-locked",
-            format!("the state of {host} is on an encrypted disk that cannot be opened: {why}"),
-            "choose the attended entry of the boot menu and type the disk's passphrase or recovery key",
-        )
-    };
-    if !spec.unlock.contains(&Unlock::Passphrase) {
-        return Err(locked("its host names no passphrase, and nobody is there to ask".into()));
+    if spec.passphrase.is_none() {
+        return Err(locked(host, "its host names no secret that opens it, and nobody is there to ask"));
     }
     let (identity, _) = identity::take(dialogue, ask.medium, host, true)?;
     let key = Ask { identity: identity.as_ref(), ..*ask }.named_passphrase(spec)?;
-    match volume.knows(&key) {
-        Ok(true) => Ok(key),
-        Ok(false) => Err(locked("the passphrase of the host's secret is not one of its keys".into())),
-        Err(error) => Err(locked(error.chain())),
+    match of_the_volume(volume, &key) {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) => Err(locked(host, "what the host's secret holds is not one of its keys")),
+        Err(error) => Err(locked(host, &error.chain())),
+    }
+}
+
+/// The TPM is no way in: it opens the disk for the machine's own start, and this is the medium's.
+fn locked(host: &str, why: &str) -> Refusal {
+    Refusal::new(
+        "state-locked",
+        format!("the state of {host} is on an encrypted disk that cannot be opened: {why}"),
+        format!(
+            "choose the attended entry of the boot menu and type the disk's passphrase or recovery key; or put \
+             one of them into a secret with landfall secret set NAME, name it in hosts/{host}.toml, \
+             disk.encrypt.passphrase = {{ secret = \"NAME\" }}, and build the medium again"
+        ),
+    )
+}
+
+/// The key as its slot has it; none where it opens nothing.
+fn of_the_volume(volume: &Volume, key: &SecretString) -> Result<Option<SecretString>, Error> {
+    as_typed(key, |key| Ok(volume.knows(key)?.then(|| key.clone())))
+}
+
+/// Whoever has a PIN, or never had to type anything, would else wonder.
+fn explain(spec: &EncryptSpec, dialogue: &Dialogue<'_>) {
+    if spec.unlock.iter().any(|way| way.tpm_pin().is_some()) {
+        dialogue.consoles().print(
+            "The machine's TPM opens this disk for the machine's own system alone, with a PIN or without, and not \
+             for the installer.",
+        );
     }
 }
 
@@ -84,11 +108,69 @@ fn typed(
         if typed.expose_secret().is_empty() {
             return Ok(Reply::Back);
         }
-        let opens = as_typed(&typed, |key| Ok(volume.knows(key)?.then(|| key.clone())));
-        match opens {
+        match of_the_volume(volume, &typed) {
             Ok(Some(key)) => return Ok(Reply::Given(Some(key))),
             Ok(None) => dialogue.consoles().print("That does not open it."),
             Err(error) => dialogue.consoles().print(&error.chain()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+    use crate::install::hosts::Chosen;
+    use crate::install::plan::tests::manifest;
+    use crate::luks::RecoveryKey;
+    use crate::tools;
+    use landfall_hosts::host::{Existing, Unlock};
+    use std::path::Path;
+
+    #[test]
+    fn with_nobody_there_a_disk_of_the_tpm_needs_a_secret_that_opens_it_and_a_pin() {
+        let top = tempfile::tempdir().unwrap();
+        let context = Context::under(top.path(), "landfall.unattended=1");
+        let manifest = manifest("transport = 'virtio'", Existing::KeepState);
+        let mut chosen = Chosen { manifest, bytes: vec![], signature: None };
+        let slugs = |chosen: &Chosen| {
+            let ask = Ask { context: &context, chosen, medium: top.path(), identity: None };
+            let mut dialogue = Dialogue::new(&context);
+            let spec = chosen.manifest.install.encrypt.as_ref().unwrap();
+            let key = named(&ask, spec, &Volume::on(Path::new("/no/such")), &mut dialogue).unwrap_err();
+            for words in ["recovery key", "hosts/vm.toml", "disk.encrypt.passphrase"] {
+                assert!(key.slug != "state-locked" || key.remedy.contains(words), "{}", key.remedy);
+            }
+            (key.slug, ask.pin_of_kept(&mut dialogue).map(|(pin, _)| pin.is_some()).map_err(|no| no.slug))
+        };
+        let mut spec = EncryptSpec { unlock: vec![Unlock::Tpm2], ..EncryptSpec::default() };
+        chosen.manifest.install.encrypt = Some(spec.clone());
+        assert_eq!(slugs(&chosen), ("state-locked", Ok(false)));
+        spec.unlock = vec![Unlock::Tpm2Pin];
+        chosen.manifest.install.encrypt = Some(spec.clone());
+        assert_eq!(slugs(&chosen), ("state-locked", Err("no-pin")));
+        // Named, and the medium has no identity that opens it.
+        spec.passphrase = Some("disk".into());
+        chosen.manifest.install.encrypt = Some(spec);
+        assert_eq!(slugs(&chosen), ("no-passphrase", Err("no-pin")));
+        context.hotplug.stop();
+    }
+
+    #[test]
+    fn a_secret_may_hold_the_recovery_key_in_any_form() {
+        if tools::find("cryptsetup").is_none() {
+            eprintln!("not tested: this computer has no cryptsetup");
+            return;
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(32 << 20).unwrap();
+        let (volume, recovery) = (Volume::on(file.path()), RecoveryKey::random().unwrap());
+        volume.format(&recovery).unwrap();
+        let text = recovery.secret().expose_secret();
+        let typed = SecretString::from(text.replace('-', " ").to_uppercase());
+        let key = of_the_volume(&volume, &typed).unwrap().unwrap();
+        assert_eq!(key.expose_secret(), text);
+        let other = SecretString::from("quite another".to_owned());
+        assert!(of_the_volume(&volume, &other).unwrap().is_none());
     }
 }
