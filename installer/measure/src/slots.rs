@@ -45,6 +45,8 @@ pub struct Header {
     /// place of the machine's own, and what is on it could ask the TPM for the machine's key. New key slots do
     /// not change it.
     pub identity: Digest,
+    /// How each of its segments is encrypted, as cryptsetup(8) names it; what is not has its segment's type.
+    pub ciphers: Vec<String>,
     /// Slots that the TPM opens, by token.
     pub slots: Vec<TpmSlot>,
 }
@@ -78,7 +80,8 @@ impl Header {
         let metadata: Metadata =
             serde_json::from_str(json).map_err(|_| BadHeader("it is no LUKS2 metadata"))?;
         let slots = metadata.tokens.iter().filter_map(|(number, token)| slot(*number, token)).collect();
-        Ok(Self { identity: identity(metadata)?, slots })
+        let ciphers = metadata.segments.values().map(cipher).collect();
+        Ok(Self { ciphers, identity: identity(metadata)?, slots })
     }
 
     /// The slot that opens while the PCRs are these; one that asks for no PIN before others.
@@ -113,6 +116,15 @@ fn slot(number: u32, token: &Value) -> Option<TpmSlot> {
         pcrs: token.pcrs,
         policy: Digest::parse(&token.policy)?,
     })
+}
+
+/// LUKS2 On-Disk Format Specification 1.1.3, 3.3.
+fn cipher(segment: &Value) -> String {
+    let text = |key: &str| segment.get(key).and_then(Value::as_str).unwrap_or_default();
+    match text("type") {
+        "crypt" => text("encryption").to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn identity(mut metadata: Metadata) -> Result<Digest, BadHeader> {

@@ -102,6 +102,7 @@ fn slots_are_known_by_the_policy_that_systemd_wrote() {
     assert!(header.slots.iter().all(|slot| slot.opens_at(&now)));
     assert_eq!(header.opens_at(&now).map(|slot| slot.keyslot), Some(1));
     assert!(header.has(&now, true) && header.has(&now, false));
+    assert_eq!(header.ciphers, ["aes-xts-plain64"]);
     let Pcrs(mut other) = now;
     other[2] = Digest::of(b"another initrd");
     assert_eq!(header.opens_at(&Pcrs(other)), None);

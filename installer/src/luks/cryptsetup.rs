@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Name of the opened volume, below `/dev/mapper`.
 const NAME: &str = "landfall";
+/// How the data of every volume that is made here is encrypted.
+pub const CIPHER: &str = "aes-xts-plain64";
 /// Key slot of the passphrase.
 const PASSPHRASE_SLOT: &str = "0";
 /// Key slot of the recovery key.
@@ -50,7 +52,7 @@ impl Volume {
     pub fn format(&self, recovery: &RecoveryKey) -> Result<()> {
         let key = pipe(recovery.secret())?;
         let mut arguments = vec!["luksFormat", "--batch-mode", "--type", "luks2"];
-        arguments.extend(["--cipher", "aes-xts-plain64", "--key-size", "512", "--hash", "sha256"]);
+        arguments.extend(["--cipher", CIPHER, "--key-size", "512", "--hash", "sha256"]);
         arguments.extend(["--sector-size", "4096", "--key-slot", RECOVERY_SLOT]);
         // What systemd-cryptenroll takes for recovery keys: no hash makes 256 random bits safer.
         arguments.extend(["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]);

@@ -10,7 +10,7 @@ mod qr;
 mod recovery;
 mod tpm;
 
-pub use cryptsetup::{Opened, Volume};
+pub use cryptsetup::{CIPHER, Opened, Volume};
 pub use recovery::RecoveryKey;
 pub use tpm::{Sealing, Token, securityfs};
 

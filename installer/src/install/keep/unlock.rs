@@ -8,11 +8,12 @@ use crate::install::encrypt::Ask;
 use crate::install::identity;
 use crate::install::plan::Plan;
 use crate::install::refusal::Refusal;
-use crate::luks::{self, Volume};
+use crate::luks::{self, CIPHER, Volume};
 use crate::probe::Disk;
 use crate::stage1::as_typed;
 use age::secrecy::{ExposeSecret, SecretString};
 use landfall_hosts::manifest::EncryptSpec;
+use landfall_measure::Header;
 
 /// The key that opens the state on the plan's disk; none where it lies there in the clear.
 pub fn key(
@@ -30,6 +31,8 @@ pub fn key(
     ask.can_unlock()?;
     luks::prepare(ask.context);
     let volume = Volume::on(&partition.path);
+    let header = volume.header().map_err(|error| locked(&manifest.host, &error.chain()))?;
+    is_secret(&plan.disk, &header)?;
     match dialogue.is_unattended() {
         true => named(ask, spec, &volume, dialogue).map(|key| Reply::Given(Some(key))),
         false => {
@@ -46,6 +49,24 @@ fn unasked(disk: &Disk) -> Refusal {
         "set [disk] encrypt as it was when the machine was installed and build the medium again; or set \
          existing = \"wipe\" if all of it may go",
     )
+}
+
+/// A header is not signed, and its keys open a volume that encrypts nothing as well: whoever had the disk in hand
+/// could have put a state of their own there, for the new system to start with.
+fn is_secret(disk: &Disk, header: &Header) -> Result<(), Refusal> {
+    if header.ciphers == [CIPHER] {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "state-encrypted-otherwise",
+        format!(
+            "the volume on {} is encrypted by {}, and a Landfall makes {CIPHER}: somebody has changed it",
+            disk.line(),
+            header.ciphers.join(" and ")
+        ),
+        "if you did not encrypt it anew yourself, trust nothing that is on it; save what you need from another \
+         system, set existing = \"wipe\", and install the machine anew",
+    ))
 }
 
 /// The key from the host's secret, which the medium's bare identity opens.
@@ -157,6 +178,21 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_that_is_no_secret_is_refused() {
+        let of = |segments: &str| {
+            let json = format!(r#"{{"tokens":{{}},"segments":{{{segments}}},"digests":{{}},"config":{{}}}}"#);
+            is_secret(&Disk::default(), &Header::parse(&json).unwrap()).map_err(|refusal| refusal.slug)
+        };
+        let crypt = |cipher: &str| format!(r#"{{"type":"crypt","encryption":"{cipher}"}}"#);
+        let (good, refused) = (crypt(CIPHER), Err("state-encrypted-otherwise"));
+        assert_eq!(of(&format!(r#""0":{good}"#)), Ok(()));
+        assert_eq!(of(&format!(r#""0":{}"#, crypt("cipher_null-ecb"))), refused);
+        assert_eq!(of(r#""0":{"type":"linear"}"#), refused);
+        assert_eq!(of(&format!(r#""0":{good},"1":{{"type":"linear"}}"#)), refused);
+        assert_eq!(of(""), refused);
+    }
+
+    #[test]
     fn a_secret_may_hold_the_recovery_key_in_any_form() {
         if tools::find("cryptsetup").is_none() {
             eprintln!("not tested: this computer has no cryptsetup");
@@ -166,6 +202,7 @@ mod tests {
         file.as_file().set_len(32 << 20).unwrap();
         let (volume, recovery) = (Volume::on(file.path()), RecoveryKey::random().unwrap());
         volume.format(&recovery).unwrap();
+        assert!(is_secret(&Disk::default(), &volume.header().unwrap()).is_ok());
         let text = recovery.secret().expose_secret();
         let typed = SecretString::from(text.replace('-', " ").to_uppercase());
         let key = of_the_volume(&volume, &typed).unwrap().unwrap();
