@@ -210,10 +210,45 @@ mod tests {
         };
         assert_eq!(answer(intel("S1200BTL")).profile, "server");
         assert_eq!(answer(intel("STK1AW32SC")).profile, "desktop");
-        let known = |power| Machine { power, bios_vendor: Some("coreboot".into()), ..metal("Newbox", 3) };
+        let known = |power| Machine { power, bios_vendor: Some("coreboot".into()), ..metal("Newboard", 3) };
         let google = |power| Machine { vendor: Some("Google".into()), ..known(power) };
         assert_eq!(answer(google(None)).profile, "laptop");
         assert_eq!(answer(google(Some(vec![]))).profile, "desktop");
+    }
+
+    #[test]
+    fn ports_and_chipsets_tell_where_no_name_does() {
+        const HOST: [(&str, &str); 2] = [("8086:0000", "060000"), ("8086:9d4e", "060100")];
+        let wired = ("8086:15f3", "020000");
+        let of = |chassis: u8, more: &[(&str, &str)]| {
+            let devices = HOST.iter().chain(more).map(|(id, class)| device(id, class)).collect();
+            answer(Machine { pci_devices: Some(devices), ..metal("X", chassis) }).profile
+        };
+        let (radio, atheros, sound) =
+            (("8086:2725", "028000"), ("168c:001c", "020000"), ("8086:9d70", "040300"));
+        for (chassis, more, form) in [
+            (9, &[wired, wired, wired, sound][..], "desktop"),
+            (9, &[wired, radio], "laptop"),
+            (3, &[radio, sound], "laptop"),
+            (3, &[atheros, sound], "laptop"),
+            (3, &[wired, radio], "desktop"),
+            (2, &[wired, radio], "laptop"),
+            (2, &[wired, sound], "desktop"),
+        ] {
+            assert_eq!(of(chassis, more), form, "chassis {chassis}, {more:?}");
+        }
+    }
+
+    #[test]
+    fn firmware_in_the_name_of_the_maker_is_a_laptops_where_no_chassis_tells() {
+        let of = |vendor: &str, bios: &str, chassis: u8| {
+            let named = Machine { vendor: Some(vendor.into()), ..metal("E510", chassis) };
+            answer(Machine { bios_vendor: Some(bios.into()), ..named }).profile
+        };
+        assert_eq!(of("Someone Inc.", "SOMEONE", 1), "laptop");
+        assert_eq!(of("Someone Inc.", "SOMEONE", 3), "desktop");
+        assert_eq!(of("Someone Inc.", "American Megatrends Inc.", 1), "desktop");
+        assert_eq!(of("***", "---", 1), "desktop", "no words");
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! battery, a server a management processor and no radio.
 
 use crate::machine::Machine;
-use crate::names;
 use crate::pci::PciDevice;
 use crate::tried::{Decision, Found, Rule, Seen, decide};
+use crate::{chipset, names, numbers};
 
 /// Forms that a chassis type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,7 @@ const RULES: &[Rule] = &[
     Rule { name: "a management processor, and no battery", looks_at: Seen::Pci, find: management },
     Rule { name: "a system battery", looks_at: Seen::Supplies, find: battery },
     Rule { name: "an IPMI interface, and no battery", looks_at: Seen::Pci, find: ipmi },
+    Rule { name: "a maker's number", looks_at: Seen::Names, find: numbered },
     Rule { name: "a server's family", looks_at: Seen::Names, find: |m| named(m, names::SERVER, "server") },
     Rule { name: "a chassis that stands at a desk alone", looks_at: Seen::Chassis, find: precise_desk },
     Rule { name: "a portable family", looks_at: Seen::Names, find: |m| named(m, names::PORTABLE, "laptop") },
@@ -85,7 +86,9 @@ const RULES: &[Rule] = &[
         find: |m| made(m, names::STATIONARY_MAKERS, "desktop"),
     },
     Rule { name: "no supply that the kernel knows of", looks_at: Seen::Supplies, find: no_supply },
+    Rule { name: "three wired ports", looks_at: Seen::Pci, find: many_ports },
     Rule { name: "a portable chassis", looks_at: Seen::Chassis, find: portable },
+    Rule { name: "a radio and no wired port", looks_at: Seen::Pci, find: radio_alone },
     Rule { name: "coreboot's default chassis in a Chromebook", looks_at: Seen::Firmware, find: chromebook },
     Rule { name: "the chassis of a desk", looks_at: Seen::Chassis, find: desk },
     Rule { name: "an AC adapter that the firmware watches", looks_at: Seen::Supplies, find: adapter },
@@ -94,7 +97,13 @@ const RULES: &[Rule] = &[
         looks_at: Seen::Makers,
         find: left_out,
     },
+    Rule {
+        name: "no chassis type, and firmware in the name of the machine's maker",
+        looks_at: Seen::Firmware,
+        find: own_firmware,
+    },
     Rule { name: "a firmware maker of laptops", looks_at: Seen::Firmware, find: mobile_firmware },
+    Rule { name: "a mobile chipset and a radio", looks_at: Seen::Pci, find: mobile_chipset },
     Rule { name: "mobile silicon", looks_at: Seen::Processor, find: mobile_silicon },
 ];
 
@@ -133,6 +142,10 @@ fn named(machine: &Machine, families: &[&str], form: &'static str) -> Found {
     Some((form, names::family(families, &machine.product_texts())?))
 }
 
+fn numbered(machine: &Machine) -> Found {
+    numbers::form(&machine.product_texts(), &machine.maker_texts())
+}
+
 fn made(machine: &Machine, makers: &[&str], form: &'static str) -> Found {
     Some((form, names::maker(makers, &machine.maker_texts())?))
 }
@@ -143,18 +156,8 @@ fn rack(machine: &Machine) -> Found {
 
 fn server_maker(machine: &Machine) -> Found {
     let board = machine.board.as_deref().unwrap_or_default();
-    if is_intels_server(board) && names::maker(&["intel"], &machine.maker_texts()).is_some() {
-        return Some(("server", format!("Intel numbers servers like \"{board}\"")));
-    }
     // Supermicro's boards for desks begin with C.
     if board.starts_with('C') { None } else { made(machine, names::SERVER_MAKERS, "server") }
-}
-
-/// `S2600WTT`, `S7200AP`, `SE7520JR2`: Intel's boards for servers are an S, four digits, letters.
-fn is_intels_server(board: &str) -> bool {
-    let number = board.strip_prefix("SE").or_else(|| board.strip_prefix('S')).unwrap_or_default();
-    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
-    digits == 4 && number.as_bytes().get(4).is_some_and(u8::is_ascii_uppercase)
 }
 
 /// A list with the host's own bridges, not a part of one.
@@ -181,6 +184,32 @@ fn headless(machine: &Machine) -> Found {
 fn no_supply(machine: &Machine) -> Found {
     let none = machine.power.as_ref().is_some_and(Vec::is_empty);
     none.then(|| ("desktop", format!("{}, but no AC adapter", machine.chassis_words())))
+}
+
+/// Atheros's radios say that they are wired (vendor 168c; its wired ones are 1969).
+fn is_radio(device: &PciDevice) -> bool {
+    device.kind() == "0280" || (device.kind() == "0200" && device.vendor == "168c")
+}
+
+fn wired(machine: &Machine) -> Vec<&PciDevice> {
+    machine.devices().iter().filter(|device| device.kind() == "0200" && !is_radio(device)).collect()
+}
+
+fn radio(machine: &Machine) -> Option<&PciDevice> {
+    machine.devices().iter().find(|device| is_radio(device))
+}
+
+/// Boxes that route have the board of a laptop, its chassis type, and more ports than any laptop.
+fn many_ports(machine: &Machine) -> Found {
+    let ports = wired(machine).len();
+    (ports >= 3).then(|| ("desktop", format!("{ports} Ethernet cards")))
+}
+
+/// Every board for a desk has a wired port; flat laptops and tablets have none.
+fn radio_alone(machine: &Machine) -> Found {
+    let radio = radio(machine)?;
+    let alone = is_whole(machine) && wired(machine).is_empty();
+    alone.then(|| ("laptop", format!("{} is a radio, and no Ethernet card", radio.slot)))
 }
 
 fn portable(machine: &Machine) -> Found {
@@ -247,6 +276,25 @@ fn adapter(machine: &Machine) -> Found {
 fn left_out(machine: &Machine) -> Found {
     let unknown = chassis(machine.chassis_type) == Chassis::Unknown;
     if unknown { made(machine, names::MOSTLY_PORTABLE_MAKERS, "laptop") } else { None }
+}
+
+/// Makers of laptops have their name put on the firmware. Boards for desks, whose makers forget the
+/// chassis type as well, bear AMI's, Award's or Phoenix's.
+fn own_firmware(machine: &Machine) -> Found {
+    let unknown = chassis(machine.chassis_type) == Chassis::Unknown;
+    let first = |text: &Option<String>| {
+        let word = text.as_deref()?.split_whitespace().next()?;
+        Some(names::squash(word)).filter(|word| !word.is_empty())
+    };
+    let (maker, bios) = (first(&machine.vendor)?, first(&machine.bios_vendor)?);
+    (unknown && maker == bios).then(|| ("laptop", format!("the firmware is {maker}'s, like the machine")))
+}
+
+/// Where nothing says more, most machines with both are laptops.
+fn mobile_chipset(machine: &Machine) -> Found {
+    let bridge = chipset::mobile(machine.devices())?;
+    let radio = radio(machine)?;
+    Some(("laptop", format!("{} is {}, and {} a radio", bridge.slot, bridge.id(), radio.slot)))
 }
 
 fn mobile_firmware(machine: &Machine) -> Found {

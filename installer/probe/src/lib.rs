@@ -5,12 +5,14 @@
 
 pub mod answer;
 pub mod bytes;
+pub mod chipset;
 pub mod cpu;
 pub mod disks;
 pub mod firmware;
 pub mod form;
 pub mod machine;
 pub mod names;
+pub mod numbers;
 pub mod nvidia;
 pub mod pci;
 pub mod pci_names;

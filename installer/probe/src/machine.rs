@@ -73,6 +73,8 @@ pub struct Machine {
     pub signature: Option<String>,
     /// `/sys/hypervisor/type`.
     pub hypervisor_type: Option<String>,
+    /// `/sys/hypervisor/properties/features`, hexadecimal.
+    pub xen_features: Option<String>,
     /// `/proc/xen/capabilities`.
     pub xen_capabilities: Option<String>,
     /// The running kernel's release.
@@ -121,6 +123,7 @@ pub fn probe(roots: &Roots) -> Machine {
         tpm2: firmware::tpm(roots) == Some(2),
         signature: cpu::signature(roots),
         hypervisor_type: read::text(&roots.sys.join("hypervisor/type")),
+        xen_features: read::text(&roots.sys.join("hypervisor/properties/features")),
         xen_capabilities: read::text(&roots.proc.join("xen/capabilities")),
         kernel_release: read::text(&roots.proc.join("sys/kernel/osrelease")),
         cpu: cpu::read(roots),

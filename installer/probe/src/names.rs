@@ -1,14 +1,15 @@
 //! Names that makers give to whole families, for where no property of the hardware tells forms
 //! apart: Apple's iMac and MacBook both say "laptop" in their chassis type.
 //!
+//! They are families as the makers' own support pages list them, and the vendor texts of those who
+//! build one form alone; a single model's name stands here only where its maker has no family for it.
+//!
 //! Names are compared without case, spaces and punctuation, since firmware spells them all ways.
 
 /// Families that have a battery and a screen.
 pub const PORTABLE: &[&str] = &[
     "*book",
     "laptop",
-    "thinkpad",
-    "ideapad",
     "swift",
     "travelmate",
     "latitude",
@@ -21,11 +22,6 @@ pub const PORTABLE: &[&str] = &[
     "2in1",
     "2n1",
     "tablet",
-    "surfacepro",
-    "surfacego",
-    "surfacelaptop",
-    "surface3",
-    "surfacewith",
     "steamdeck",
     "rogally",
     "legiongo",
@@ -40,6 +36,13 @@ pub const PORTABLE: &[&str] = &[
     "miix",
     "qosmio",
     "esprimomobile",
+    "*pad",
+    "easynote",
+    "amilo",
+    "stylistic",
+    "venue",
+    "gamingzone",
+    "claw",
 ];
 
 /// Families that stand on or under a desk.
@@ -67,13 +70,10 @@ pub const STATIONARY: &[&str] = &[
     "tower",
     "workstation",
     "thinclient",
-    "zbox",
-    "chromebox",
     "chromebase",
     "deskmini",
     "deskmeet",
     "nuc",
-    "surfacestudio",
     "stickpc",
     "futro",
     "cubi",
@@ -84,7 +84,6 @@ pub const STATIONARY: &[&str] = &[
     "liva",
     "vivopc",
     "vivomini",
-    "eeebox",
     "nettop",
     "mediacenter",
     "thinkedge",
@@ -94,13 +93,20 @@ pub const STATIONARY: &[&str] = &[
     "pavilionmini",
     "computestick",
     "wyse",
-    "surfacehub",
     "tinyinone",
     "windtop",
     "artigo",
     "imedia",
     "onetwo",
     "revo",
+    "*box",
+    "vxc",
+    "dimension",
+    "netvista",
+    "intellistation",
+    "scaleo",
+    "thelio",
+    "meerkat",
 ];
 
 /// Families that stand in a rack.
@@ -118,14 +124,8 @@ pub const SERVER: &[&str] = &[
     "x3850",
     "sunfire",
     "sunserver",
-    "ucsb",
-    "ucsc",
     "synergy",
     "hpecray",
-    "dgxa100",
-    "dgxh100",
-    "dgx1",
-    "dgx2",
     "fusionserver",
     "taishan",
     "sparc",
@@ -150,6 +150,24 @@ pub const SERVER: &[&str] = &[
     "quantagrid",
     "quantaplex",
     "ha8000",
+    "ucs",
+    "dgxa1",
+    "dgxb2",
+    "dgxh1",
+    "dgxh2",
+    "dgx1",
+    "dgx2",
+    "hgx",
+    "xserve",
+    "netra",
+    "thinkagile",
+    "simplivity",
+    "storeeasy",
+    "ftserver",
+    "bladesymphony",
+    "hyperflex",
+    "powervault",
+    "kunlun",
 ];
 
 /// Makers that build for racks alone, as system or board vendor.
@@ -177,6 +195,20 @@ pub const SERVER_MAKERS: &[&str] = &[
     "ztsystems",
     "mitaccomputing",
     "amazonec2",
+    "newh3c",
+    "gigacomputing",
+    "yadro",
+    "kaytus",
+    "aivres",
+    "ieisystem",
+    "nettrix",
+    "powerleader",
+    "siliconmechanics",
+    "silicongraphics",
+    "atos",
+    "hyve",
+    "aic",
+    "stratus",
 ];
 
 /// Makers without a portable machine: of main boards, of mini PCs, of workstations.
@@ -224,11 +256,58 @@ pub const STATIONARY_MAKERS: &[&str] = &[
     "axiomtek",
     "lanner",
     "pcengines",
+    "10zig",
+    "clientron",
+    "ncomputing",
+    "devonit",
+    "icewhale",
+    "lattepanda",
+    "radxa",
+    "seeed",
+    "onlogic",
+    "logicsupply",
+    "neousys",
+    "vecow",
+    "dfi",
+    "ibase",
+    "portwell",
+    "nexcom",
+    "avalue",
+    "adlink",
+    "commell",
+    "peladn",
+    "aoostar",
+    "hystou",
+    "huananzhi",
+    "machinist",
+    "jginyue",
+    "kllisre",
+    "abit",
+    "epox",
+    "pcchips",
+    "albatron",
 ];
 
 /// Makers of portable machines alone.
-pub const PORTABLE_MAKERS: &[&str] =
-    &["gpd", "onenetbook", "ayaneo", "razer", "valve", "onexplayer", "ayadevice"];
+pub const PORTABLE_MAKERS: &[&str] = &[
+    "gpd",
+    "onenetbook",
+    "ayaneo",
+    "razer",
+    "onexplayer",
+    "ayadevice",
+    "ayn",
+    "aokzoe",
+    "panasonic",
+    "matsushita",
+    "getac",
+    "motioncomputing",
+    "xplore",
+    "averatec",
+    "vaio",
+    // What Clevo's boards say where nobody put a name.
+    "notebook",
+];
 
 /// Makers of mostly portable machines, some of which left the chassis type at "other".
 pub const MOSTLY_PORTABLE_MAKERS: &[&str] = &[
@@ -244,6 +323,30 @@ pub const MOSTLY_PORTABLE_MAKERS: &[&str] = &[
     "quanta",
     "wistron",
     "clevo",
+    "uniwill",
+    "twinhead",
+    "benq",
+    "arima",
+    "mitac",
+    "hasee",
+    "haier",
+    "tongfang",
+    "xiaomi",
+    "timi",
+    "huawei",
+    "honor",
+    "chuwi",
+    "teclast",
+    "microsoft",
+    "valve",
+    "tuxedo",
+    "starlabs",
+    "purism",
+    "schenker",
+    "system76",
+    "framework",
+    "medion",
+    "gateway",
 ];
 
 /// Letters and digits alone, in lower case.
@@ -252,13 +355,13 @@ pub fn squash(text: &str) -> String {
 }
 
 /// The first of `names` in one of `texts`. Short names must begin a text: `nuc` is in many words;
-/// one with a star need not, as every maker's portable family is some book.
+/// one with a star stands anywhere in a word, as makers' families are some book, pad or box.
 pub fn family(names: &[&str], texts: &[String]) -> Option<String> {
     names.iter().find_map(|name| {
         let hit = |text: &&String| {
             let whole = squash(text);
             if let Some(part) = name.strip_prefix('*') {
-                whole.contains(part)
+                words(text).any(|word| word.contains(part))
             } else if name.len() <= 4 {
                 whole.starts_with(name) || words(text).any(|word| word.starts_with(name))
             } else {
@@ -305,6 +408,13 @@ mod tests {
         assert!(family(STATIONARY, &texts("GB-BXBT-1900")).is_some(), "Gigabyte's BRIX");
         assert!(family(PORTABLE, &texts("Inspiron 7506 2n1")).is_some());
         assert!(family(PORTABLE, &texts("")).is_none());
+        for name in ["Surface Book", "EZpad 6", "HP ElitePad 1000", "HP 15 Notebook PC"] {
+            assert!(family(PORTABLE, &texts(name)).is_some(), "{name}");
+        }
+        for name in ["ZBOX-ID18", "LarkBox X", "Chromebox"] {
+            assert!(family(STATIONARY, &texts(name)).is_some(), "{name}");
+        }
+        assert!(family(PORTABLE, &texts("EP-AD45")).is_none(), "not across words");
     }
 
     #[test]

@@ -90,8 +90,9 @@ impl Seen {
             Self::Dmi => listed("DMI says", &machine.dmi_texts()),
             Self::Firmware => text("the firmware's maker", &machine.bios_vendor),
             Self::Kernel => {
-                let all = [&machine.kernel_release, &machine.hypervisor_type, &machine.xen_capabilities];
-                listed("the kernel says", &all.into_iter().flatten().cloned().collect::<Vec<_>>())
+                let xen = [&machine.hypervisor_type, &machine.xen_features, &machine.xen_capabilities];
+                let all = [&machine.kernel_release].into_iter().chain(xen);
+                listed("the kernel says", &all.flatten().cloned().collect::<Vec<_>>())
             }
             Self::Makers => listed("made by", &machine.maker_texts()),
             Self::Names => listed("called", &machine.product_texts()),

@@ -46,6 +46,9 @@ const DMI_LAST: &[(&str, &str)] = &[
     ("Hetzner", "kvm"),
     ("Vultr", "kvm"),
     ("Scaleway", "kvm"),
+    ("Linode", "kvm"),
+    ("Exoscale", "kvm"),
+    ("Cloud Hypervisor", "kvm"),
     ("QEMU", "qemu"),
     ("pc-q35", "qemu"),
     ("pc-i440fx", "qemu"),
@@ -62,13 +65,14 @@ const DMI_LAST: &[(&str, &str)] = &[
 const PCI: &[(&str, &str, &str)] = &[
     ("1b36", "", "qemu"),
     ("1af4", "", "qemu"),
-    ("15ad", "0740", "vmware"),
-    ("15ad", "0405", "vmware"),
-    ("80ee", "beef", "oracle"),
-    ("80ee", "cafe", "oracle"),
+    // The Bochs display, which QEMU's guests have as "std".
+    ("1234", "1111", "qemu"),
+    ("15ad", "", "vmware"),
+    ("80ee", "", "oracle"),
     ("1414", "5353", "microsoft"),
-    ("5853", "0001", "xen"),
-    ("1ab8", "4000", "parallels"),
+    ("5853", "", "xen"),
+    ("1ab8", "", "parallels"),
+    ("fb5d", "", "bhyve"),
     ("106b", "1a05", "apple"),
 ];
 
@@ -95,9 +99,15 @@ fn hit(kind: &'static str, because: String) -> Found {
     Some((kind, because))
 }
 
+/// `/proc/xen` is mounted by Xen's tools alone, so that an initrd has only the feature's bit.
 fn xen_dom0(machine: &Machine) -> Found {
-    let control = machine.xen_capabilities.as_deref().is_some_and(|text| text.contains("control_d"));
-    control.then(|| ("none", "/proc/xen/capabilities says control_d".into()))
+    /// `XENFEAT_dom0` (Xen, `public/features.h`).
+    const DOM0: u64 = 1 << 11;
+    if machine.xen_capabilities.as_deref().is_some_and(|text| text.contains("control_d")) {
+        return Some(("none", "/proc/xen/capabilities says control_d".into()));
+    }
+    let features = u64::from_str_radix(machine.xen_features.as_deref()?, 16).ok()?;
+    (features & DOM0 != 0).then(|| ("none", "/sys/hypervisor/properties/features has dom0's bit".into()))
 }
 
 fn cloud_metal(machine: &Machine) -> Found {
@@ -127,14 +137,25 @@ fn dmi(machine: &Machine, table: &[(&str, &'static str)]) -> Found {
     })
 }
 
+/// KVM and Xen can show Windows the signature of Hyper-V (QEMU, "Hyper-V Enlightenments"; Xen,
+/// "viridian"). Hyper-V itself has DMI and devices of Microsoft's alone.
 fn posing(machine: &Machine) -> Found {
     if machine.signature.as_deref() != Some("Microsoft Hv") {
         return None;
     }
+    let others = DMI_LAST.iter().filter(|(_, kind)| *kind != "microsoft");
     let fields = machine.dmi_texts();
-    let marks = ["QEMU", "pc-q35", "pc-i440fx"];
-    let field = fields.iter().find(|text| marks.iter().any(|mark| text.starts_with(mark)))?;
-    hit("kvm", format!("CPUID says \"Microsoft Hv\", and DMI \"{field}\""))
+    let named = others.into_iter().find_map(|(mark, kind)| {
+        Some((*kind, format!("DMI \"{}\"", fields.iter().find(|text| text.starts_with(mark))?)))
+    });
+    let device = || {
+        let device =
+            machine.devices().iter().find(|device| matches!(device.vendor.as_str(), "1b36" | "1234"))?;
+        Some(("kvm", format!("{} is {}", device.slot, device.id())))
+    };
+    let (kind, because) = named.or_else(device)?;
+    let kind = if kind == "qemu" { "kvm" } else { kind };
+    hit(kind, format!("CPUID says \"Microsoft Hv\", and {because}"))
 }
 
 fn signature(machine: &Machine) -> Found {
@@ -150,13 +171,15 @@ fn kernel_type(machine: &Machine) -> Found {
 
 fn last_dmi(machine: &Machine) -> Found {
     let (kind, because) = dmi(machine, DMI_LAST)?;
+    hit(accelerated(kind, machine), because)
+}
+
+/// What QEMU's own marks say where CPUID says nothing.
+fn accelerated(kind: &'static str, machine: &Machine) -> &'static str {
     // Accelerated guests of QEMU are the rule. A hypervisor flag without a signature, though, is
     // what is left of QEMU where KVM is hidden or not used.
     let flag = machine.cpu.hypervisor_flag;
-    if kind == "qemu" && flag.is_none() && machine.arch == "amd64" {
-        return hit("kvm", because);
-    }
-    Some((kind, because))
+    if kind == "qemu" && flag.is_none() && machine.arch == "amd64" { "kvm" } else { kind }
 }
 
 fn hyper_v(machine: &Machine) -> Found {
@@ -176,10 +199,82 @@ fn devices(machine: &Machine) -> Found {
     };
     let device = machine.devices().iter().find(|device| named(device).is_some())?;
     let (_, _, kind) = named(&device)?;
-    hit(kind, format!("{} is {}", device.slot, device.id()))
+    hit(accelerated(kind, machine), format!("{} is {}", device.slot, device.id()))
 }
 
 fn flag(machine: &Machine) -> Found {
     (machine.cpu.hypervisor_flag == Some(true))
         .then(|| ("vm-other", "/proc/cpuinfo has the flag hypervisor".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PciDevice;
+
+    fn says(machine: &Machine) -> String {
+        kind(machine).answer
+    }
+
+    fn signed(signature: &str, product: &str) -> Machine {
+        Machine { signature: Some(signature.into()), product: Some(product.into()), ..Machine::default() }
+    }
+
+    fn with(id: &str) -> Machine {
+        let (vendor, device) = id.split_once(':').unwrap();
+        let device = PciDevice { vendor: vendor.into(), device: device.into(), ..PciDevice::default() };
+        Machine { arch: "amd64".into(), pci_devices: Some(vec![device]), ..Machine::default() }
+    }
+
+    #[test]
+    fn hyper_v_is_what_has_no_other_name() {
+        for (product, kind) in [
+            ("Virtual Machine", "microsoft"),
+            ("pc-q35-8.2", "kvm"),
+            ("OpenStack Nova", "kvm"),
+            ("AHV", "kvm"),
+            ("Xen", "xen"),
+        ] {
+            assert_eq!(says(&signed("Microsoft Hv", product)), kind, "{product}");
+        }
+        let kvm = Machine { signature: Some("Microsoft Hv".into()), ..with("1b36:000c") };
+        assert_eq!(says(&kvm), "kvm");
+    }
+
+    #[test]
+    fn devices_tell_where_cpuid_and_dmi_are_silent() {
+        for (id, kind) in [
+            ("1234:1111", "kvm"),
+            ("1af4:1041", "kvm"),
+            ("15ad:07a0", "vmware"),
+            ("80ee:beef", "oracle"),
+            ("5853:0002", "xen"),
+            ("1ab8:4005", "parallels"),
+            ("fb5d:40fb", "bhyve"),
+            ("8086:29c0", "none"),
+        ] {
+            assert_eq!(says(&with(id)), kind, "{id}");
+        }
+        let mut metal = with("1af4:1041");
+        metal.cpu.hypervisor_flag = Some(false);
+        assert_eq!(says(&metal), "none");
+        let mut emulated = with("1af4:1041");
+        emulated.cpu.hypervisor_flag = Some(true);
+        assert_eq!(says(&emulated), "qemu");
+    }
+
+    #[test]
+    fn xens_domain_0_is_metal_with_and_without_its_tools() {
+        let xen = |features: &str, capabilities: Option<&str>| Machine {
+            signature: Some("XenVMMXenVMM".into()),
+            hypervisor_type: Some("xen".into()),
+            xen_features: Some(features.into()),
+            xen_capabilities: capabilities.map(str::to_owned),
+            ..Machine::default()
+        };
+        assert_eq!(says(&xen("00002b05", None)), "none");
+        assert_eq!(says(&xen("00002705", None)), "xen");
+        assert_eq!(says(&xen("zz", Some("control_d"))), "none");
+        assert_eq!(says(&xen("", None)), "xen");
+    }
 }
