@@ -9,6 +9,7 @@ pub mod context;
 pub mod ending;
 pub mod error;
 pub mod install;
+pub mod kernel_log;
 pub mod keyboard;
 pub mod luks;
 pub mod modules;

@@ -2,8 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::roots::Roots;
+use rustix::fs::syncfs;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::ffi::CString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A mount that is taken off when the value goes.
@@ -28,13 +30,16 @@ impl Mount {
         self.target = None;
     }
 
-    /// Takes it off now, saying why where that fails.
+    /// Takes it off now, saying why where that fails. What waits to be written goes first: a disk that does not take
+    /// it is an error of syncfs(2), and none of umount(2).
     pub fn close(mut self) -> Result<()> {
-        match self.target.take() {
-            Some(target) => unmount(&target, UnmountFlags::empty())
-                .map_err(Error::io(format!("unmounting {}", target.display()))),
-            None => Ok(()),
-        }
+        let Some(target) = self.target.take() else {
+            return Ok(());
+        };
+        let written = File::open(&target).and_then(|folder| Ok(syncfs(folder)?));
+        unmount(&target, UnmountFlags::empty())
+            .map_err(Error::io(format!("unmounting {}", target.display())))?;
+        written.map_err(Error::io(format!("writing out {}", target.display())))
     }
 }
 

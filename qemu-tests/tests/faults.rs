@@ -4,7 +4,7 @@ use landfall_qemu::quoted;
 use landfall_qemu_tests::direct::Stick;
 use landfall_qemu_tests::guest::{Drive, Guest};
 use landfall_qemu_tests::power_cut::{Judge, Left};
-use landfall_qemu_tests::rehearsal::Machine;
+use landfall_qemu_tests::rehearsal::{Machine, TARGET_SERIAL};
 use landfall_qemu_tests::site::HOST;
 use landfall_qemu_tests::{Result, image};
 use serde_json::json;
@@ -88,8 +88,12 @@ fn a_medium_with_read_errors_is_refused_before_the_first_write() -> Result<()> {
     has_report(&machine, "layer-corrupt")
 }
 
-/// All writes fail once so many flushes were asked for.
-fn dies_after(flushes: u32) -> Vec<String> {
+/// Numbers of errors (errno(3)).
+const EIO: u32 = 5;
+const ENOSPC: u32 = 28;
+
+/// All writes fail with that error once so many flushes were asked for.
+fn dies_after(flushes: u32, errno: u32) -> Vec<String> {
     let count = |at: u32| {
         let next = at + 1;
         format!(
@@ -97,7 +101,9 @@ fn dies_after(flushes: u32) -> Vec<String> {
             next + 1
         )
     };
-    let error = "inject-error.0.event=flush_to_disk,inject-error.0.iotype=write,inject-error.0.errno=5";
+    let error = format!(
+        "inject-error.0.event=flush_to_disk,inject-error.0.iotype=write,inject-error.0.errno={errno}"
+    );
     (0..flushes).map(count).chain([format!("{error},inject-error.0.state={}", flushes + 1)]).collect()
 }
 
@@ -114,12 +120,32 @@ fn half_done(machine: &Machine) -> Result<()> {
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn a_target_that_stops_taking_writes_is_a_failure_in_words() -> Result<()> {
     let machine = machine("faults_write")?;
-    let disk = failing(machine.target(), 1, &dies_after(FLUSHES));
+    let disk = failing(machine.target(), 1, &dies_after(FLUSHES, EIO));
     let drives = vec![Drive::stick(&machine.stick), disk];
     let mut guest = Guest::start(&stick().config(&machine, "install", drives))?;
     let said = stopped(&mut guest, "FAILED step=")?;
     let why = ["Input/output error", "Read-only file system"];
     assert!(why.iter().any(|why| said.contains(why)), "{said}");
+    guest.pull_the_plug();
+    has_report(&machine, "\"failed\"")?;
+    half_done(&machine)
+}
+
+#[test]
+#[ignore = "boots QEMU: run by cargo xtask test"]
+fn a_target_that_is_full_is_a_failure_in_words() -> Result<()> {
+    let machine = machine("faults_full")?;
+    let mut config = stick().config(&machine, "install", vec![Drive::stick(&machine.stick)]);
+    // Only a SCSI disk says that it is full; and QEMU is to tell its guest, where it would wait for room.
+    let disk = format!("scsi-hd,drive={},serial={TARGET_SERIAL},werror=report", Drive::node(1));
+    let nodes = failing(machine.target(), 1, &dies_after(FLUSHES, ENOSPC)).blockdevs;
+    let words = nodes.iter().flat_map(|node| ["-blockdev", node]);
+    let words = words.chain(["-device", "virtio-scsi-pci", "-device", &disk]);
+    config.machine.extra.extend(words.map(str::to_owned));
+    let mut guest = Guest::start(&config)?;
+    let said = stopped(&mut guest, "FAILED step=")?;
+    assert!(said.contains("The kernel said: critical space allocation error, dev sda"), "{said}");
+    assert!(said.contains("less room than it says"), "{said}");
     guest.pull_the_plug();
     has_report(&machine, "\"failed\"")?;
     half_done(&machine)

@@ -11,6 +11,7 @@ use super::settle::Settled;
 use super::{report, target, unattended};
 use crate::context::Context;
 use crate::error::Error;
+use crate::kernel_log::KernelLog;
 use crate::mounts::Mount;
 use crate::probe::{Machine, disks, machine};
 use crate::stage1::now;
@@ -49,6 +50,7 @@ pub struct Finished {
 pub struct Attempt<'a> {
     pub(super) context: &'a Context,
     begun: Instant,
+    kernel: KernelLog,
     pub(super) machine: Machine,
     pub(super) seen: Vec<Seen>,
     pub(super) timed: Timed,
@@ -68,6 +70,7 @@ impl<'a> Attempt<'a> {
         Self {
             context,
             begun: Instant::now(),
+            kernel: KernelLog::follow(&context.roots),
             machine: Machine::default(),
             seen: Vec::new(),
             timed: Timed::default(),
@@ -219,6 +222,11 @@ impl<'a> Attempt<'a> {
             return Ok(None);
         };
         Ok(Some(encrypt::sealed(&keys.recovery, &spec.admins)?))
+    }
+
+    /// The kernel's errors since this attempt began.
+    pub fn kernel_errors(&self) -> Vec<String> {
+        self.kernel.errors()
     }
 
     /// What the host says about errors; a prompt until the medium was read.

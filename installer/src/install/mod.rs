@@ -68,7 +68,7 @@ fn done(context: &Context, finished: &Finished) -> ! {
 
 /// Says why, keeps the report, and waits at a prompt or powers off. Comes back to try again.
 fn stopped(context: &Context, attempt: &Attempt<'_>, stop: &Stop) {
-    refusal::say(context, stop);
+    refusal::say(context, stop, &attempt.kernel_errors());
     if let Some(outcome) = stop.outcome() {
         attempt.save_report(outcome);
     }

@@ -64,8 +64,24 @@ impl Stop {
     }
 }
 
-/// Says it on every console.
-pub fn say(context: &Context, stop: &Stop) {
+/// How a disk that takes no more says so: to who writes (errno(3)), and in the kernel's log (`blk_errors`).
+const FULL: [&str; 2] = ["No space left on device", "space allocation error"];
+
+/// What to do after the first write. The plan made sure that all fits into the size that the disk says it has. Read
+/// from the words, for programs and the writer of FAT give nothing else.
+fn after_failure(error: &Error, kernel: &[String]) -> &'static str {
+    let said = format!("{} {}", error.chain(), kernel.join(" "));
+    match FULL.iter().any(|full| said.contains(full)) {
+        true => {
+            "the disk has less room than it says. If a hypervisor or a storage server lends it its room, make room \
+             there and try again; if not, the disk lies about its size: use another one."
+        }
+        false => "try again; if it fails again, the disk or the medium is bad.",
+    }
+}
+
+/// Says it on every console, with the errors that the kernel had meanwhile.
+pub fn say(context: &Context, stop: &Stop, kernel: &[String]) {
     let consoles = &context.consoles;
     consoles.say("");
     match stop {
@@ -77,8 +93,11 @@ pub fn say(context: &Context, stop: &Stop) {
         }
         Stop::Failed { step, error } => {
             consoles.say(format!("The installation failed while it was {step}: {}", error.chain()));
+            for line in kernel {
+                consoles.say(format!("The kernel said: {line}"));
+            }
             consoles.say("The target disk is half written. Nothing else was touched.");
-            consoles.say("What to do: try again; if it fails again, the disk or the medium is bad.");
+            consoles.say(format!("What to do: {}", after_failure(error, kernel)));
             consoles.sentinel("FAILED", &[("step", step)]);
         }
         Stop::AlreadyDone { host } => {
@@ -87,5 +106,21 @@ pub fn say(context: &Context, stop: &Stop) {
             consoles.say("What to do: take it out and restart, or choose an entry of its boot menu.");
             consoles.sentinel("REFUSED", &[("reason", "already-done")]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_is_told_from_a_bad_one() {
+        let system = |number| Error::io("copying")(std::io::Error::from_raw_os_error(number));
+        let (full, bad) = (after_failure(&system(28), &[]), after_failure(&system(5), &[]));
+        assert!(full.contains("less room than it says") && bad.contains("is bad"), "{full} {bad}");
+        let kernel = ["critical space allocation error, dev sda, sector 1".to_owned()];
+        assert_eq!(after_failure(&system(5), &kernel), full);
+        let why = "mke2fs: No space left on device while writing out".to_owned();
+        assert_eq!(after_failure(&Error::Program { program: "mke2fs".into(), why }, &[]), full);
     }
 }
