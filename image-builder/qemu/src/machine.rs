@@ -14,6 +14,16 @@ pub enum Display {
     Window,
 }
 
+impl Display {
+    /// As `-display` takes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Window => "gtk",
+        }
+    }
+}
+
 /// A machine's shape. Network, consoles and control sockets are added by whoever starts it.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -69,9 +79,7 @@ impl Machine {
         self.processor(&mut words);
         words.option("-m", &self.memory_mib.to_string());
         words.0.push("-nodefaults".into());
-        if self.display == Display::None {
-            words.option("-display", "none");
-        }
+        words.option("-display", self.display.word());
         for device in ["virtio-vga", "virtio-rng-pci", "qemu-xhci,id=xhci"] {
             words.option("-device", device);
         }

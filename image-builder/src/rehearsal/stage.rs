@@ -2,6 +2,7 @@
 //! processes that make a machine of them.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -42,6 +43,12 @@ pub enum RehearsalError {
         /// Why.
         source: std::io::Error,
     },
+    /// No window.
+    #[error(
+        "opening a window: QEMU says {0:?}; run this in a terminal of your desktop (DISPLAY or WAYLAND_DISPLAY lead \
+         to it), or leave --window out: the terminal shows the same menu and questions"
+    )]
+    NoWindow(String),
     /// QEMU did not run the machine.
     #[error("running the machine: QEMU ended with {0}; what it said stands above")]
     Ended(ExitStatus),
@@ -89,6 +96,7 @@ impl Stage<'_> {
         let (names, packages): (Vec<&str>, Vec<&str>) =
             missing.map(|(name, package, _)| (*name, *package)).unzip();
         match names.is_empty() {
+            true if self.picture == Picture::Window => try_window(),
             true => Ok(()),
             false => Err(landfall_qemu::Error::missing(&names.join(", "), &packages.join(" ")).into()),
         }
@@ -133,8 +141,7 @@ impl Stage<'_> {
         let mut machine = self.machine()?;
         machine.drives = drives;
         machine.extra.extend(extra.iter().map(|word| (*word).to_owned()));
-        let program = find("qemu-system-x86_64")
-            .ok_or_else(|| landfall_qemu::Error::missing("qemu-system-x86_64", "qemu-system-x86"))?;
+        let program = qemu()?;
         let status =
             Command::new(&program).args(machine.arguments()?).status().map_err(io("starting", &program))?;
         match status.success() {
@@ -205,6 +212,38 @@ impl Stage<'_> {
     }
 }
 
+fn qemu() -> Result<PathBuf, RehearsalError> {
+    find("qemu-system-x86_64")
+        .ok_or_else(|| landfall_qemu::Error::missing("qemu-system-x86_64", "qemu-system-x86").into())
+}
+
+/// Opens a window for a moment. Only QEMU's own try tells: a variable may name a desktop that is gone, or one that is
+/// another user's.
+fn try_window() -> Result<(), RehearsalError> {
+    let program = qemu()?;
+    let mut child = Command::new(&program)
+        .args("-machine none -nodefaults -monitor stdio -display".split(' '))
+        .arg(Display::Window.word())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(io("starting", &program))?;
+    if let Some(mut monitor) = child.stdin.take() {
+        // Gone already, if there is no window; its status says that.
+        let _ = monitor.write_all(b"quit\n");
+    }
+    let ended = child.wait_with_output().map_err(io("waiting for", &program))?;
+    window(ended.status.success(), &String::from_utf8_lossy(&ended.stderr))
+}
+
+fn window(opened: bool, said: &str) -> Result<(), RehearsalError> {
+    match opened {
+        true => Ok(()),
+        false => Err(RehearsalError::NoWindow(said.lines().last().unwrap_or_default().trim().to_owned())),
+    }
+}
+
 /// A process that is gone when this is.
 struct Running(Child);
 
@@ -212,5 +251,20 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_does_not_open_is_said_with_what_serves_instead() {
+        // As the QEMU of Debian says it without a desktop.
+        let said = "Gtk-WARNING **: cannot open display: :1\ngtk initialization failed\n";
+        let error = window(false, said).unwrap_err().to_string();
+        assert!(error.contains("\"gtk initialization failed\"") && error.contains("--window"), "{error}");
+        // Libraries warn on desktops where all is well.
+        assert!(window(true, said).is_ok());
     }
 }
