@@ -240,6 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn processors_tell_where_nothing_else_does() {
+        let of = |model: &str, sockets, more: &[(&str, &str)]| {
+            let devices = more.iter().map(|(id, class)| device(id, class)).collect();
+            let mut machine = Machine { pci_devices: Some(devices), ..metal("X", 2) };
+            (machine.cpu.model, machine.cpu.sockets) = (Some(model.into()), sockets);
+            answer(machine).profile
+        };
+        let (radio, sound) = (("8086:2725", "028000"), ("8086:9d70", "040300"));
+        assert_eq!(of("AMD EPYC 7713 64-Core Processor", 1, &[]), "server");
+        assert_eq!(of("Intel(R) Xeon(R) CPU E5520", 2, &[]), "server");
+        assert_eq!(of("Intel(R) Xeon(R) CPU E5520", 2, &[sound]), "desktop");
+        assert_eq!(of("Intel(R) Core(TM) i7-10510U", 1, &[radio]), "laptop");
+        assert_eq!(of("Intel(R) Core(TM) i7-10510U", 1, &[]), "desktop");
+    }
+
+    #[test]
     fn firmware_in_the_name_of_the_maker_is_a_laptops_where_no_chassis_tells() {
         let of = |vendor: &str, bios: &str, chassis: u8| {
             let named = Machine { vendor: Some(vendor.into()), ..metal("E510", chassis) };

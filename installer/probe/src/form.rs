@@ -7,7 +7,7 @@
 use crate::machine::Machine;
 use crate::pci::PciDevice;
 use crate::tried::{Decision, Found, Rule, Seen, decide};
-use crate::{chipset, names, numbers};
+use crate::{chipset, names, numbers, silicon};
 
 /// Forms that a chassis type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,7 @@ const RULES: &[Rule] = &[
         find: own_firmware,
     },
     Rule { name: "a firmware maker of laptops", looks_at: Seen::Firmware, find: mobile_firmware },
+    Rule { name: "a server's processors", looks_at: Seen::Processor, find: server_silicon },
     Rule { name: "a mobile chipset and a radio", looks_at: Seen::Pci, find: mobile_chipset },
     Rule { name: "mobile silicon", looks_at: Seen::Processor, find: mobile_silicon },
 ];
@@ -302,15 +303,20 @@ fn mobile_firmware(machine: &Machine) -> Found {
     names::maker(&["insyde"], &[bios.to_owned()]).map(|because| ("laptop", because))
 }
 
-/// Names of Intel's and AMD's processors for laptops: a number and one of these.
-fn mobile_silicon(machine: &Machine) -> Found {
-    const SUFFIXES: &[&str] = &["U", "Y", "H", "HX", "HK", "HS", "HQ", "MQ", "M", "G7", "G4", "G1"];
-    let model = machine.cpu.model.as_deref()?;
-    let mobile = |word: &&str| {
-        let stems = SUFFIXES.iter().filter_map(|suffix| word.strip_suffix(suffix));
-        let number = |stem: &str| stem.len() >= 3 && stem.bytes().all(|byte| byte.is_ascii_digit());
-        stems.into_iter().any(number)
+/// Several sockets, or a processor that is sold for servers; workstations have a radio or sound.
+fn server_silicon(machine: &Machine) -> Found {
+    let cpu = &machine.cpu;
+    let model = cpu.model.as_deref().and_then(silicon::server);
+    let because = match model {
+        Some(word) => format!("the processor is {word}"),
+        None if cpu.sockets >= 2 => format!("processors in {} sockets", cpu.sockets),
+        None => return None,
     };
-    let word = model.split([' ', '-']).find(mobile)?;
-    machine.has_kind("0280").then(|| ("laptop", format!("the processor {word} and Wi-Fi")))
+    (radio(machine).is_none() && !has_sound(machine)).then_some(("server", because))
+}
+
+fn mobile_silicon(machine: &Machine) -> Found {
+    let word = silicon::mobile(machine.cpu.model.as_deref()?)?;
+    let radio = radio(machine)?;
+    Some(("laptop", format!("the processor {word}, and {} a radio", radio.slot)))
 }

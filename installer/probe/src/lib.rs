@@ -19,6 +19,7 @@ pub mod pci_names;
 pub mod power;
 mod read;
 pub mod roots;
+pub mod silicon;
 pub mod tried;
 mod unique;
 pub mod virt;
