@@ -1,6 +1,6 @@
 //! `landfall-machine status`: what this machine is, what is done, what it waits for.
 
-use crate::boot::count::boot_info;
+use crate::boot::boot_info;
 use crate::boot::report::BootReport;
 use crate::error::{Error, Result};
 use crate::files;

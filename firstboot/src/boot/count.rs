@@ -1,10 +1,8 @@
 //! Boot counting, <https://uapi-group.org/specifications/specs/boot_loader_specification/#boot-counting>:
 //! `NAME+LEFT.conf` and `NAME+LEFT-DONE.conf`.
 
-use super::{grub, loader_text};
-use crate::files;
+use super::{boot_info, grub, loader_text};
 use crate::roots::Roots;
-use landfall_hosts::machine::BootInfo;
 use landfall_hosts::paths;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -31,12 +29,6 @@ pub fn read(roots: &Roots, tries: u32) -> Option<Count> {
 /// What systemd-boot says, or what stage 1 heard of GRUB.
 fn path(roots: &Roots) -> Option<String> {
     loader_text(roots, "LoaderBootCountPath").or_else(|| boot_info(roots)?.boot_count_path)
-}
-
-/// What stage 1 said of this boot.
-pub fn boot_info(roots: &Roots) -> Option<BootInfo> {
-    let text = files::read_text(&roots.path(paths::machine::BOOT_INFO)).ok()??;
-    toml::from_str(&text).ok()
 }
 
 /// Parses the variable's path. On the last try it says `+0-N` as well; only more tries than were

@@ -1,6 +1,6 @@
 //! GRUB's count of tries, where BIOS started this machine: a file on the EFI system partition.
 
-use super::count;
+use super::boot_info;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::roots::Roots;
@@ -16,7 +16,7 @@ fn file(roots: &Roots) -> PathBuf {
 
 /// True when GRUB has something else to start. Where that cannot be seen, it is taken to be so.
 pub fn has_alternative(roots: &Roots) -> bool {
-    let running = count::boot_info(roots).and_then(|info| info.generation);
+    let running = boot_info(roots).and_then(|info| info.generation);
     let Some(env) = files::read(&file(roots)).ok().and_then(|bytes| GrubEnv::parse(&bytes)) else {
         return true;
     };
@@ -31,7 +31,7 @@ pub fn has_alternative(roots: &Roots) -> bool {
 /// sector: a power cut leaves the old word or the new one.
 pub fn bless(roots: &Roots) -> Result<()> {
     let path = file(roots);
-    let generation = count::boot_info(roots).and_then(|info| info.generation).ok_or_else(|| {
+    let generation = boot_info(roots).and_then(|info| info.generation).ok_or_else(|| {
         Error::Refused("marking the running generation as good: stage 1 did not say which it is".into())
     })?;
     let bad = |why: &str| Error::bad(path.display().to_string(), why);
@@ -48,6 +48,7 @@ pub fn bless(roots: &Roots) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::count;
     use super::*;
     use std::fs;
 

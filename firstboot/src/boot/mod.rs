@@ -1,11 +1,14 @@
-//! What the boot loader says of this boot, and whether this boot is good.
+//! What stage 1 and the boot loader say of this boot, and whether this boot is good.
 
 pub mod count;
 pub mod grub;
 pub mod health;
 pub mod report;
 
+use crate::files;
 use crate::roots::Roots;
+use landfall_hosts::machine::BootInfo;
+use landfall_hosts::paths;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -18,6 +21,12 @@ const LIMIT_BYTES: u64 = 8 * 1024;
 /// Whether this machine was started by UEFI, and so by systemd-boot; else GRUB started it.
 pub fn is_uefi(roots: &Roots) -> bool {
     roots.sys("firmware/efi").exists()
+}
+
+/// What stage 1 said of this boot.
+pub fn boot_info(roots: &Roots) -> Option<BootInfo> {
+    let text = files::read_text(&roots.path(paths::machine::BOOT_INFO)).ok()??;
+    toml::from_str(&text).ok()
 }
 
 fn variable(roots: &Roots, name: &str) -> PathBuf {
