@@ -1,8 +1,9 @@
 //! Names that makers give to whole families, for where no property of the hardware tells forms
 //! apart: Apple's iMac and MacBook both say "laptop" in their chassis type.
 //!
-//! They are families as the makers' own support pages list them, and the vendor texts of those who
-//! build one form alone; a single model's name stands here only where its maker has no family for it.
+//! They are the brands under which makers sell whole families, and vendor texts of those who build one
+//! form alone: known in the trade, and published nowhere as a list. A single model's name stands here
+//! only where its maker has no family for it.
 //!
 //! Names are compared without case, spaces and punctuation, since firmware spells them all ways.
 

@@ -1,5 +1,8 @@
 //! How makers number their models, for where the number says the form and no family's name does.
 //!
+//! Makers publish few of these rules. They are read off the names of their models, so a line that is
+//! found wrong on one machine goes, and is not mended with an exception.
+//!
 //! Compared like names, without case, spaces and punctuation. In a pattern `#` is a digit and `@` a
 //! letter; what follows the pattern is free.
 
@@ -15,7 +18,7 @@ struct Numbering {
 
 /// The first that fits decides.
 const NUMBERINGS: &[Numbering] = &[
-    // Lenovo's machine types (support.lenovo.com, "machine type"): since 2013 two digits and a letter.
+    // Lenovo's machine types: since 2013 two digits and a letter.
     // 20 and 21 are ThinkPads, 80 to 83 IdeaPads, Yogas and Legions, and LNVNB their boards.
     Numbering {
         makers: LENOVO,
@@ -26,12 +29,12 @@ const NUMBERINGS: &[Numbering] = &[
     Numbering { makers: LENOVO, form: "desktop", models: &["10@", "11@", "12@", "30@", "90@", "91@", "f0@"] },
     // 70 are ThinkServers, 7D, 7X, 7Y and 7Z ThinkSystems.
     Numbering { makers: LENOVO, form: "server", models: &["70@#", "7d##", "7x##", "7y##", "7z##"] },
-    // MSI's boards (msi.com, support by "MS-" number): 1 and N are notebooks, 6 and 7 main boards, A
+    // MSI's boards: 1 and N are notebooks, 6 and 7 main boards, A
     // all-in-ones, B barebones, S servers.
     Numbering { makers: MSI, form: "laptop", models: &["ms1", "msn0"] },
     Numbering { makers: MSI, form: "desktop", models: &["ms6", "ms7", "msa", "msb"] },
     Numbering { makers: MSI, form: "server", models: &["mss"] },
-    // HP's QuickSpecs: mt are mobile thin clients, n… and four digits with b, s or w business notebooks
+    // HP: mt are mobile thin clients, n… and four digits with b, s or w business notebooks
     // of Compaq's time, Mini netbooks. (With p they cannot be told from a Pro.)
     Numbering {
         makers: HP,
@@ -87,7 +90,7 @@ const NUMBERINGS: &[Numbering] = &[
     Numbering { makers: INTEL, form: "desktop", models: &["d@##", "d@@##", "d###"] },
     // Huawei: RH, CH and XH, or a number with H and a generation, are servers.
     Numbering { makers: &["huawei"], form: "server", models: &["rh####", "ch###", "xh###", "####hv#"] },
-    // Valve's boards of the Steam Deck (kernel, drivers/platform/x86 and sound/soc/amd quirks): its
+    // Valve's boards of the Steam Deck (kernel, `drm_panel_orientation_quirks.c`): its
     // other machines stand under a screen.
     Numbering { makers: &["valve"], form: "laptop", models: &["jupiter", "galileo"] },
     // Microsoft's Surface: Studio and Hub stand or hang, all others are carried.
@@ -103,8 +106,8 @@ const NUMBERINGS: &[Numbering] = &[
             "h8q@@", "h1#d@@", "h1#s@@",
         ],
     },
-    // Aquarius: NS and NE are notebooks.
-    Numbering { makers: &["aquarius"], form: "laptop", models: &["ns###", "ne###"] },
+    // Aquarius: NS are notebooks.
+    Numbering { makers: &["aquarius"], form: "laptop", models: &["ns###"] },
 ];
 
 const ANYBODY: &[&str] = &[];

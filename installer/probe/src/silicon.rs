@@ -4,7 +4,7 @@
 
 /// What ends the number of a processor for laptops (Intel, "Processor Names and Numbers": low power,
 /// high performance, graphics of the tenth generation on, and those of the Core 2 and Core i's first
-/// years; AMD, "Ryzen Naming Convention").
+/// years; AMD's Ryzen and A series).
 const SUFFIXES: &[&str] = &[
     "U", "Y", "P", "V", "H", "HX", "HK", "HS", "HQ", "MQ", "MX", "M", "QM", "XM", "LM", "UM", "G7", "G4",
     "G1",
