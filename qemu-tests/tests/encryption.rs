@@ -153,11 +153,9 @@ fn start(machine: &Machine, name: &str) -> Result<Guest, Error> {
     Ok(guest)
 }
 
-/// Waits for the question. What is typed before it is read is no answer to it.
+/// Waits for the question.
 fn asked(guest: &mut Guest) -> Result<(), Error> {
-    guest.wait_for(&["LANDFALL UNLOCK ask"], Duration::from_secs(300))?;
-    std::thread::sleep(Duration::from_secs(3));
-    Ok(())
+    guest.wait_for(&["LANDFALL UNLOCK ask"], Duration::from_secs(300)).map(drop)
 }
 
 fn by_passphrase(machine: &Machine) -> Result<(BTreeMap<String, String>, String), Error> {
@@ -213,7 +211,6 @@ fn rescue(machine: &Machine, recovery: &str) -> Result<String, Error> {
     guest.wait_for(&["LANDFALL FAILED step=stage1"], Duration::from_secs(300))?;
     for typed in ["", "a guess", recovery] {
         guest.wait_for(&["LANDFALL PROMPT step=rescue"], Duration::from_secs(300))?;
-        std::thread::sleep(Duration::from_secs(3));
         guest.type_line(typed)?;
     }
     guest.wait_for(&["comes to the console"], Duration::from_secs(300))?;

@@ -44,24 +44,20 @@ fn tell() -> Result<Story, Error> {
     let initrd = manifest.initrds.iter().find(|blob| blob.name == "initrd").expect("an initrd").esp_path();
     let old = swap(&machine.disk, &initrd, b"")?;
     swap(&machine.disk, &initrd, &[old.as_slice(), &[0; 512]].concat())?;
-    let answers = [("ask", recovery.as_str()), ("newpin", NEW_PIN), ("", NEW_PIN)];
+    let answers = [("ask", recovery.as_str()), ("newpin", NEW_PIN), ("newpin", NEW_PIN)];
     let by_recovery_key = typed(&machine, "recovery", &answers, "sealed")?;
     let by_new_pin = typed(&machine, "new-pin", &[("pin", NEW_PIN)], "done by=tpm2")?;
     Ok(Story { install, by_pin, by_recovery_key, by_new_pin })
 }
 
-/// Boots, and types each answer behind its question, if that has a sentinel, until the last sentinel. Gives what the
-/// console said.
+/// Boots, and types each answer behind the sentinel of its question, until the last sentinel. Gives what the console
+/// said.
 fn typed(machine: &Machine, name: &str, answers: &[(&str, &str)], last: &str) -> Result<String, Error> {
     let mut config = machine.config(name);
     config.machine.drives = vec![machine.target()];
     let mut guest = Guest::start(&config)?;
     for (question, answer) in answers {
-        if !question.is_empty() {
-            guest.wait_for(&[&format!("LANDFALL UNLOCK {question}")], LIMIT)?;
-        }
-        // What is typed before the question is read is no answer to it.
-        std::thread::sleep(Duration::from_secs(3));
+        guest.wait_for(&[&format!("LANDFALL UNLOCK {question}")], LIMIT)?;
         guest.type_line(answer)?;
     }
     guest.wait_for(&[&format!("LANDFALL UNLOCK {last}")], LIMIT)?;

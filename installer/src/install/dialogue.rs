@@ -1,7 +1,7 @@
 //! Questions to a person before anything is written. The console on which Enter is pressed first
 //! has the dialogue from then on; the others go on showing what is said.
 
-use super::prompt;
+use super::prompt::{self, Question};
 use crate::console::{Console, Consoles, Kind};
 use crate::context::Context;
 use crate::ending;
@@ -78,8 +78,9 @@ impl<'a> Dialogue<'a> {
     pub fn secret(&mut self, step: &str, question: &str) -> SecretString {
         loop {
             let console = self.console();
+            let asked = Question::secret(std::slice::from_ref(console));
             self.consoles().sentinel("PROMPT", &[("step", step)]);
-            if let Some(secret) = prompt::secret_on(std::slice::from_ref(console), question) {
+            if let Some(secret) = asked.answer(question) {
                 return secret;
             }
             self.lost(console);

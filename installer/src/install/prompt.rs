@@ -62,13 +62,14 @@ pub fn after_stop(context: &Context, stop: &Stop, shell: bool) -> Choice {
 /// Asks for one of `items`; gives its index.
 pub fn menu(context: &Context, title: &str, items: &[&str]) -> usize {
     loop {
+        let question = Question::open(context.consoles.list());
         context.consoles.print("");
         context.consoles.print(title);
         for (number, item) in items.iter().enumerate() {
             context.consoles.print(&format!("  {}) {item}", number + 1));
         }
         context.consoles.sentinel("PROMPT", &[]);
-        let answer = line(context, "Number and Enter:").unwrap_or_else(|| ending::hold());
+        let answer = question.line("Number and Enter:").unwrap_or_else(|| ending::hold());
         match answer.trim().parse::<usize>() {
             Ok(number) if (1..=items.len()).contains(&number) => return number - 1,
             _ => context.consoles.print("That is not one of the numbers."),
@@ -76,24 +77,55 @@ pub fn menu(context: &Context, title: &str, items: &[&str]) -> usize {
     }
 }
 
-/// One line from whichever console answers; none where no console can.
-pub fn line(context: &Context, question: &str) -> Option<String> {
-    context.consoles.print(question);
-    read_line(context.consoles.list()).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+/// A question, from before its words: what was typed until now is no answer to it and is thrown away, and what is
+/// typed from now on counts. A secret is not shown from here on either, so whoever answers as soon as the question
+/// or its sentinel appears loses nothing and shows nothing.
+pub struct Question<'a> {
+    consoles: &'a [Console],
+    secret: bool,
 }
 
-/// One line that is not shown while it is typed, from whichever of the consoles answers; none where
-/// all of them are gone.
-pub fn secret_on(consoles: &[Console], question: &str) -> Option<SecretString> {
-    consoles.iter().for_each(|console| {
-        console.print(question);
-        echo(console, false);
-    });
-    let bytes = read_line(consoles).map(Zeroizing::new);
-    consoles.iter().for_each(|console| echo(console, true));
-    let text = String::from_utf8_lossy(&bytes?).into_owned();
-    let text = Zeroizing::new(text);
-    Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+impl<'a> Question<'a> {
+    /// One whose answer is shown while it is typed.
+    fn open(consoles: &'a [Console]) -> Self {
+        Self::new(consoles, false)
+    }
+
+    /// One whose answer is not shown.
+    pub fn secret(consoles: &'a [Console]) -> Self {
+        Self::new(consoles, true)
+    }
+
+    fn new(consoles: &'a [Console], secret: bool) -> Self {
+        for console in consoles {
+            if secret {
+                echo(console, false);
+            }
+            let _ = tcflush(&*console.file(), QueueSelector::IFlush);
+        }
+        Self { consoles, secret }
+    }
+
+    /// Asks for a secret; none where all consoles are gone.
+    pub fn answer(self, words: &str) -> Option<SecretString> {
+        self.line(words).map(|text| SecretString::from(text.as_str()))
+    }
+
+    /// The line of whichever console answers.
+    fn line(self, words: &str) -> Option<Zeroizing<String>> {
+        self.consoles.iter().for_each(|console| console.print(words));
+        let bytes = read_line(self.consoles).map(Zeroizing::new)?;
+        let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+        Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if self.secret {
+            self.consoles.iter().for_each(|console| echo(console, true));
+        }
+    }
 }
 
 fn echo(console: &Console, on: bool) {
@@ -107,10 +139,6 @@ fn echo(console: &Console, on: bool) {
 }
 
 fn read_line(consoles: &[Console]) -> Option<Vec<u8>> {
-    // What was typed before the question is no answer to it.
-    consoles.iter().for_each(|console| {
-        let _ = tcflush(&*console.file(), QueueSelector::IFlush);
-    });
     let mut open: Vec<Arc<File>> = consoles.iter().map(Console::file).collect();
     while !open.is_empty() {
         let events = wait(&open)?;

@@ -48,7 +48,6 @@ pub fn give_up(context: &Context, error: &Error) -> ! {
 /// Comes back when no console can ask any more.
 fn shell_for_the_owner(context: &Context, volume: &Volume) {
     loop {
-        context.consoles.sentinel("PROMPT", &[("step", "rescue")]);
         match unlock::is_owner(context, volume) {
             Ok(true) => prompt::shell(context),
             Ok(false) => {

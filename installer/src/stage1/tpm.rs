@@ -4,7 +4,8 @@ use super::data::Found;
 use super::unlock::Typed;
 use crate::context::Context;
 use crate::error::Result;
-use crate::install::{encrypt, prompt};
+use crate::install::encrypt;
+use crate::install::prompt::Question;
 use crate::luks::{Opened, Sealing, Token, Volume};
 use age::secrecy::{ExposeSecret, SecretString};
 use landfall_hosts::manifest::Manifest;
@@ -71,10 +72,11 @@ fn ask(context: &Context, found: &Found, volume: &Volume, slot: &TpmSlot) -> Res
     let consoles = &context.consoles;
     let mut tried = Tried::Nothing;
     loop {
+        let question = Question::secret(consoles.list());
         consoles.sentinel("UNLOCK pin", &[("disk", found.disk.name.as_str())]);
-        let question =
+        let words =
             format!("PIN of {} (Enter alone: passphrase or recovery key instead):", found.disk.line());
-        let Some(pin) = prompt::secret_on(consoles.list(), &question) else {
+        let Some(pin) = question.answer(&words) else {
             return Ok(tried);
         };
         if pin.expose_secret().is_empty() {
@@ -154,9 +156,10 @@ fn seal(context: &Context, typed: &Typed, pin: bool) -> Result<Option<&'static s
 fn new_pin(context: &Context) -> Option<SecretString> {
     let consoles = &context.consoles;
     loop {
+        let question = Question::secret(consoles.list());
         consoles.sentinel("UNLOCK newpin", &[]);
-        let question = "PIN to seal the disk's key with, from now on (Enter alone: do not seal):";
-        let first = prompt::secret_on(consoles.list(), question)?;
+        let first =
+            question.answer("PIN to seal the disk's key with, from now on (Enter alone: do not seal):")?;
         if first.expose_secret().is_empty() {
             return None;
         }
@@ -164,7 +167,9 @@ fn new_pin(context: &Context) -> Option<SecretString> {
             consoles.print(&format!("That will not do: {why}."));
             continue;
         }
-        let second = prompt::secret_on(consoles.list(), "The same once more:")?;
+        let question = Question::secret(consoles.list());
+        consoles.sentinel("UNLOCK newpin", &[("again", "yes")]);
+        let second = question.answer("The same once more:")?;
         if first.expose_secret() == second.expose_secret() {
             return Some(first);
         }

@@ -4,7 +4,7 @@ use super::data::Found;
 use super::tpm::{self, Tried};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::install::prompt;
+use crate::install::prompt::Question;
 use crate::luks::{self, Opened, RecoveryKey, Volume};
 use age::secrecy::{ExposeSecret, SecretString};
 use landfall_hosts::manifest::Manifest;
@@ -110,9 +110,10 @@ fn ask(context: &Context, found: &Found, volume: &Volume) -> Result<(Opened, Sec
     let mut slips = 0;
     loop {
         let name = found.disk.name.as_str();
+        let question = Question::secret(consoles.list());
         consoles.sentinel("UNLOCK ask", &[("disk", name), ("slips", &slips.to_string())]);
-        let question = format!("Passphrase or recovery key of {}:", found.disk.line());
-        let typed = prompt::secret_on(consoles.list(), &question).ok_or_else(no_console)?;
+        let words = format!("Passphrase or recovery key of {}:", found.disk.line());
+        let typed = question.answer(&words).ok_or_else(no_console)?;
         if typed.expose_secret().is_empty() {
             continue;
         }
@@ -130,8 +131,10 @@ fn ask(context: &Context, found: &Found, volume: &Volume) -> Result<(Opened, Sec
 
 /// Asks once for a key, to prove that whoever is here may see what is on the disk.
 pub fn is_owner(context: &Context, volume: &Volume) -> Result<bool> {
-    let question = "Passphrase or recovery key of this disk, for a shell:";
-    let typed = prompt::secret_on(context.consoles.list(), question).ok_or_else(no_console)?;
+    let question = Question::secret(context.consoles.list());
+    context.consoles.sentinel("PROMPT", &[("step", "rescue")]);
+    let words = "Passphrase or recovery key of this disk, for a shell:";
+    let typed = question.answer(words).ok_or_else(no_console)?;
     let knows = |key: &SecretString| Ok(volume.knows(key)?.then_some(()));
     Ok(!typed.expose_secret().is_empty() && as_typed(&typed, knows)?.is_some())
 }
