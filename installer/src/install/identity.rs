@@ -4,6 +4,7 @@
 use super::dialogue::{Dialogue, Reply};
 use super::refusal::Refusal;
 use super::way::Went;
+use age::DecryptError;
 use age::secrecy::{ExposeSecret, SecretString};
 use landfall_hosts::paths::data;
 use std::fmt;
@@ -137,12 +138,21 @@ pub fn unwrap(wrapped: &[u8], passphrase: SecretString, max_work_factor: u8) -> 
     identity.set_max_work_factor(max_work_factor);
     let armored = age::armor::ArmoredReader::new(wrapped);
     let decryptor = age::Decryptor::new(armored).map_err(|error| error.to_string())?;
-    let mut reader = decryptor
-        .decrypt(std::iter::once(&identity as &dyn age::Identity))
-        .map_err(|error| error.to_string())?;
+    let mut reader = decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(words)?;
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
+}
+
+/// age's own words shift by what the header asks for, and panic where that is more than 31 above the bound.
+fn words(error: DecryptError) -> String {
+    match error {
+        DecryptError::ExcessiveWork { required, .. } => format!(
+            "its passphrase asks for 2^{required} rounds of scrypt, more than landfall ever writes: it is \
+             damaged or not from landfall, so flash the medium again"
+        ),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +169,11 @@ mod tests {
         assert!(checked(opened, "vm").unwrap().text().contains(MARK));
         assert!(unwrap(&wrapped, secret("wrong"), MAX_WORK_FACTOR).is_err());
         assert!(unwrap(b"noise", secret("right"), MAX_WORK_FACTOR).is_err());
-        recipient.set_work_factor(21);
+        let header = "age-encryption.org/v1\n-> scrypt bBjlhJVYZeE4aqUdmtRHfw 128\n";
+        let body =
+            "pkYlJFuNS8fAYjKHyxNqnVCZW4TQOZ3ZE0dRxKHwkzA\n--- Vn+54jqiiUCE+WZcEVY3f1sqHjlu/z1LCQ/T7Xm7qI0\n";
+        let costly = format!("{header}{body}a nonce and a body");
+        assert!(unwrap(costly.as_bytes(), secret("right"), 1).unwrap_err().contains("2^128"));
     }
 
     #[test]
