@@ -9,13 +9,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 struct Story {
-    installed: std::result::Result<Installed, String>,
-    report: std::result::Result<String, String>,
-    started: std::result::Result<String, String>,
-}
-
-fn words(error: Error) -> String {
-    error.to_string()
+    installed: Result<Installed>,
+    report: Result<String>,
+    started: Result<String>,
 }
 
 fn story() -> &'static Story {
@@ -29,10 +25,10 @@ fn tell() -> Result<Story> {
     // The machine's own copy is made with its command line.
     machine.config("variables").machine.arguments()?;
     nvram::lock_boot_order(&machine.folder().join("variables"))?;
-    let installed = machine.install().map_err(words);
+    let installed = machine.install();
     let after = |look: fn(&Machine) -> Result<String>| match &installed {
-        Ok(_) => look(&machine).map_err(words),
-        Err(_) => Err("the install failed".into()),
+        Ok(_) => look(&machine),
+        Err(_) => Err(Error::unexpected("the install failed")),
     };
     let (report, started) = (after(report), after(start));
     Ok(Story { installed, report, started })
@@ -54,24 +50,20 @@ fn start(machine: &Machine) -> Result<String> {
     Ok(line)
 }
 
-fn of<T>(told: &std::result::Result<T, String>) -> &T {
-    told.as_ref().unwrap_or_else(|why| panic!("{why}"))
-}
-
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn a_firmware_that_refuses_boot_entries_does_not_fail_an_install() {
-    let installed = of(&story().installed);
+    let installed = story().installed.as_ref().unwrap();
     eprintln!("/init after {:.0} s, installed after {:.0} s", installed.stage1_seconds, installed.seconds);
     let warning = "Warning: writing the firmware variable BootOrder";
     assert!(installed.console.contains(warning), "{}", installed.console);
-    let report = of(&story().report);
+    let report = story().report.as_ref().unwrap();
     assert!(report.contains(warning) && report.contains("\"outcome\": \"done\""), "{report}");
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn a_machine_whose_firmware_refused_the_entry_starts_by_the_fallback_path() {
-    let line = of(&story().started);
+    let line = story().started.as_ref().unwrap();
     assert!(line.contains("mode=boot"), "{line}");
 }
