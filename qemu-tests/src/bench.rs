@@ -7,9 +7,10 @@ mod probe;
 mod sizes;
 mod update;
 
+use crate::encrypted::by_passphrase;
 use crate::error::{Doing, Error, Result};
 use crate::fixture::Fixture;
-use crate::process::{run, run_with_input};
+use crate::process::run;
 use crate::rehearsal::Machine;
 use crate::site::{HOST, Site};
 use crate::tools::{self, Need};
@@ -92,23 +93,12 @@ impl Bench {
     /// The same site with an encrypted disk, and its medium.
     fn encrypted(&self) -> Result<&Fixture> {
         if self.encrypted.get().is_none() {
-            let _ = self.encrypted.set(self.fixture.variant("encrypted", &[HOST], encrypt)?);
+            let _ = self
+                .encrypted
+                .set(self.fixture.variant("encrypted", &[HOST], |site| by_passphrase(site, "measured"))?);
         }
         self.encrypted.get().ok_or_else(|| Error::unexpected("the medium that was just built is gone"))
     }
-}
-
-fn encrypt(site: &Site) -> Result<()> {
-    site.edit(&format!("hosts/{HOST}.toml"), |host| {
-        let table = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
-        let mut encrypt = table("unlock", vec!["passphrase"].into());
-        encrypt.insert("passphrase".into(), table("secret", "disk".into()).into());
-        if let Some(toml::Value::Table(disk)) = host.get_mut("disk") {
-            disk.insert("encrypt".into(), encrypt.into());
-        }
-        host.insert("secrets".into(), table("disk", table("file", "secrets/disk.age".into()).into()).into());
-    })?;
-    run_with_input(&mut site.landfall(&["secret", "set", "disk"]), b"a passphrase to measure with").map(drop)
 }
 
 /// One line of the result.

@@ -31,6 +31,13 @@ pub fn edit(site: &Site, more: &str, secret: Option<(&str, &str)>) -> Result<()>
     run_with_input(&mut site.landfall(&["secret", "set", name]), value.as_bytes()).map(drop)
 }
 
+/// Encrypts the host's disk, opened by this passphrase.
+pub fn by_passphrase(site: &Site, passphrase: &str) -> Result<()> {
+    let more = "[disk.encrypt]\nunlock = [\"passphrase\"]\npassphrase = { secret = \"disk\" }\n\
+                [secrets.disk]\nfile = \"secrets/disk.age\"\n";
+    edit(site, more, Some(("disk", passphrase)))
+}
+
 /// The recovery key in the report on the stick, opened with the admin's key.
 pub fn recovery_key(site: &Site, stick: &Path) -> Result<String> {
     let wrong = |what: &str| Error::Unexpected(format!("{what} of {}", stick.display()));

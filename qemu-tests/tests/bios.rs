@@ -30,22 +30,18 @@ const ASKED: &[probe::Script] = &[
 ];
 
 struct Story {
-    installed: std::result::Result<Installed, String>,
-    after_install: std::result::Result<(), String>,
-    life: std::result::Result<Life, String>,
-    moved: std::result::Result<String, String>,
+    installed: Result<Installed>,
+    after_install: Result<()>,
+    life: Result<Life>,
+    moved: Result<String>,
 }
 
 /// A machine with a newer generation that does not start.
 struct Life {
     console: String,
     said: BTreeMap<String, String>,
-    off: std::result::Result<bool, String>,
+    off: Result<bool>,
     env: GrubEnv,
-}
-
-fn words(error: Error) -> String {
-    error.to_string()
 }
 
 fn story() -> &'static Story {
@@ -57,15 +53,15 @@ fn tell() -> Result<Story> {
     let fixture = Fixture::shared()?;
     let machine = Machine::shaped(&fixture, "bios", Shape { starts: Starts::Bios, ..Shape::default() })?;
     let mut story = Story {
-        installed: machine.install().map_err(words),
-        after_install: Err("the install failed".into()),
-        life: Err("the install failed".into()),
-        moved: Err("the install failed".into()),
+        installed: machine.install(),
+        after_install: Err(Error::unexpected("the install failed")),
+        life: Err(Error::unexpected("the install failed")),
+        moved: Err(Error::unexpected("the install failed")),
     };
     if story.installed.is_ok() {
-        story.after_install = image::check(&machine.disk).map_err(words);
-        story.life = add_generation(&machine).and_then(|()| live(&machine)).map_err(words);
-        story.moved = start_on_uefi(&machine).map_err(words);
+        story.after_install = image::check(&machine.disk);
+        story.life = add_generation(&machine).and_then(|()| live(&machine));
+        story.moved = start_on_uefi(&machine);
     }
     Ok(story)
 }
@@ -123,7 +119,7 @@ fn live(machine: &Machine) -> Result<Life> {
     guest.wait_for_agent(Duration::from_secs(180))?;
     let said = probe::ask(&mut guest, ASKED)?;
     let off = guest.power_off(Duration::from_secs(180)).and_then(|()| image::is_clean(&machine.disk));
-    Ok(Life { console: guest.console(), said, off: off.map_err(words), env: env(machine)? })
+    Ok(Life { console: guest.console(), said, off, env: env(machine)? })
 }
 
 /// The same disk in a machine with Secure Boot whose firmware knows nothing of it, as where it refuses boot entries.
@@ -138,18 +134,18 @@ fn start_on_uefi(machine: &Machine) -> Result<String> {
 }
 
 fn life() -> &'static Life {
-    story().life.as_ref().unwrap_or_else(|why| panic!("{why}"))
+    story().life.as_ref().unwrap()
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn the_same_medium_installs_on_bios() {
     let story = story();
-    let installed = story.installed.as_ref().unwrap_or_else(|why| panic!("{why}"));
+    let installed = story.installed.as_ref().unwrap();
     assert!(installed.line.contains(&format!("host={HOST}")), "{}", installed.line);
     assert!(installed.console.contains("This machine starts in BIOS mode."));
     eprintln!("/init after {:.0} s, installed after {:.0} s", installed.stage1_seconds, installed.seconds);
-    story.after_install.as_ref().unwrap_or_else(|why| panic!("{why}"));
+    story.after_install.as_ref().unwrap();
 }
 
 #[test]
@@ -171,12 +167,12 @@ fn a_machine_that_bios_starts_is_blessed_and_clean() {
     assert_eq!(said["blessed"], "success\nactive");
     assert!(said["esp"].starts_with("ro,"), "{}", said["esp"]);
     assert_eq!(said["failed"], "");
-    assert_eq!(*off, Ok(true));
+    assert!(off.as_ref().unwrap());
 }
 
 #[test]
 #[ignore = "boots QEMU: run by cargo xtask test"]
 fn a_disk_starts_on_a_firmware_that_has_no_entry_for_it() {
-    let line = story().moved.as_ref().unwrap_or_else(|why| panic!("{why}"));
+    let line = story().moved.as_ref().unwrap();
     assert!(line.contains("mode=boot"), "{line}");
 }

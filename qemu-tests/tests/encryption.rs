@@ -7,7 +7,7 @@ use landfall_qemu_tests::process::run_with_input;
 use landfall_qemu_tests::rehearsal::{Machine, Shape, Starts};
 use landfall_qemu_tests::site::{HOST, Site};
 use landfall_qemu_tests::tools::{self, Need};
-use landfall_qemu_tests::{Error, image, probe};
+use landfall_qemu_tests::{Error, encrypted, image, probe};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -59,20 +59,8 @@ fn fixture() -> &'static Fixture {
 }
 
 fn encrypt(site: &Site) -> Result<(), Error> {
-    site.edit(&format!("hosts/{HOST}.toml"), |host| {
-        let more: toml::Table = "[locale]\nkeyboard = \"de\"\n[secrets.disk]\nfile = \"secrets/disk.age\"\n\
-             [disk.encrypt]\nunlock = [\"passphrase\"]\npassphrase = { secret = \"disk\" }\n"
-            .parse()
-            .expect("TOML");
-        for (key, value) in more {
-            match (host.get_mut(&key), value) {
-                (Some(toml::Value::Table(old)), toml::Value::Table(new)) => old.extend(new),
-                (_, value) => drop(host.insert(key, value)),
-            }
-        }
-    })?;
-    let set = run_with_input(&mut site.landfall(&["secret", "set", "disk"]), PASSPHRASE.as_bytes());
-    set.map(drop)
+    encrypted::edit(site, "[locale]\nkeyboard = \"de\"\n", None)?;
+    encrypted::by_passphrase(site, PASSPHRASE)
 }
 
 fn tell() -> Result<Story, Error> {
@@ -87,7 +75,7 @@ fn tell() -> Result<Story, Error> {
     disk.read_exact_at(&mut text, data.offset + JSON_OFFSET).expect("reading the header");
     text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
     let report = report(&machine.stick)?;
-    let recovery = opened(&fixture.site, &report);
+    let recovery = encrypted::recovery_key(&fixture.site, &machine.stick)?;
     let (said, wrong) = by_passphrase(&machine)?;
     let by_recovery_key = by_recovery_key(&machine, &recovery)?;
     let rescue = rescue(&machine, &recovery)?;
@@ -111,22 +99,6 @@ fn report(stick: &Path) -> Result<String, Error> {
     let mut reports = files.into_iter().filter(|(name, _)| name.starts_with("reports/"));
     let (_, bytes) = reports.next().ok_or_else(|| Error::Unexpected("the stick has no report".into()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The recovery key of a report, opened with the admin's key.
-fn opened(site: &Site, report: &str) -> String {
-    let report: serde_json::Value = serde_json::from_str(report).expect("a report in JSON");
-    let sealed = report["recovery_key"].as_str().expect("a recovery key in the report");
-    let identity =
-        std::fs::read_to_string(site.home.join(".config/landfall/identity.txt")).expect("the admin's key");
-    let identity: age::x25519::Identity = identity.trim().parse().expect("an age identity");
-    let decryptor =
-        age::Decryptor::new(age::armor::ArmoredReader::new(sealed.as_bytes())).expect("an age file");
-    let mut reader =
-        decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).expect("for the admin");
-    let mut text = String::new();
-    reader.read_to_string(&mut text).expect("a text");
-    text
 }
 
 /// Whether a sparse image has `wanted` anywhere.
