@@ -6,7 +6,7 @@ use super::encrypt;
 use super::hosts::Chosen;
 use super::medium::{self, Known, Medium, Released};
 use super::plan::Seen;
-use super::refusal::{Refusal, Stop};
+use super::refusal::{Left, Refusal, Stop};
 use super::settle::Settled;
 use super::{report, target, unattended};
 use crate::context::Context;
@@ -118,7 +118,7 @@ impl<'a> Attempt<'a> {
 
     fn install_id(&mut self, mark: Option<&Unattended>) -> Result<InstallId, Stop> {
         let random = || super::random::<8>().map(InstallId);
-        let failed = |error| Stop::Failed { step: "choosing an install id", error };
+        let failed = |error| Stop::Failed { step: "choosing an install id", error, left: Left::Untouched };
         let id = match mark {
             Some(mark) => mark.install_id.parse().map_err(Error::disk("reading the install id")),
             None => random(),
@@ -164,8 +164,11 @@ impl<'a> Attempt<'a> {
     }
 
     fn seed(&self, chosen: &Chosen) -> Result<Seed, Stop> {
-        let machine_id =
-            super::random_hex::<16>().map_err(|error| Stop::Failed { step: "making a machine-id", error })?;
+        let machine_id = super::random_hex::<16>().map_err(|error| Stop::Failed {
+            step: "making a machine-id",
+            error,
+            left: Left::Untouched,
+        })?;
         Ok(Seed {
             format: 1,
             host: chosen.manifest.host.clone(),
@@ -184,12 +187,12 @@ impl<'a> Attempt<'a> {
         mark: Option<&Unattended>,
     ) -> Result<Finished, Stop> {
         let context = self.context;
-        let failed = |(step, error): effects::StepError| Stop::Failed { step, error };
+        let left = if decided.plan.earlier.is_some() { Left::State } else { Left::HalfWritten };
+        let failed = |(step, error): effects::StepError| Stop::Failed { step, error, left };
         let written = effects::write(context, &medium, decided, &mut self.timed).map_err(failed)?;
         let mut report = self.report(Outcome::Done);
         report.recovery_key = self.sealed_key(decided)?;
-        let text =
-            report::json(&report).map_err(|error| Stop::Failed { step: "writing the report", error })?;
+        let text = report::json(&report).map_err(|error| failed(("writing the report", error)))?;
         written.finish(context, decided.id, &text).map_err(failed)?;
         // The machine is finished. What follows is the medium's own affair and cannot undo that. Its report also
         // has what the firmware said.

@@ -27,18 +27,44 @@ impl Refusal {
 pub enum Stop {
     /// Before the first write.
     Refused(Refusal),
-    /// After the first write: the medium installs again.
+    /// Not for what was found, but for what broke: the medium installs again.
     Failed {
         /// Which step.
         step: &'static str,
         /// Why.
         error: Error,
+        /// What the target disk is now.
+        left: Left,
     },
     /// This very medium has installed this machine already.
     AlreadyDone {
         /// What it installed.
         host: String,
     },
+}
+
+/// What a failure leaves of the target disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// As it was.
+    Untouched,
+    /// Nothing that starts.
+    HalfWritten,
+    /// The state of an earlier Landfall, and a system that a later run replaces.
+    State,
+}
+
+impl Left {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Untouched => "No disk of this machine was changed.",
+            Self::HalfWritten => "The target disk is half written. Nothing else was touched.",
+            Self::State => {
+                "The system on the target disk is half replaced; its state (home, var and what the host keeps) is \
+                 still there. Nothing else was touched."
+            }
+        }
+    }
 }
 
 impl From<Refusal> for Stop {
@@ -56,7 +82,7 @@ impl Stop {
                 message: refusal.message.clone(),
                 remedy: refusal.remedy.clone(),
             }),
-            Self::Failed { step, error } => {
+            Self::Failed { step, error, .. } => {
                 Some(Outcome::Failed { step: (*step).to_owned(), message: error.chain() })
             }
             Self::AlreadyDone { .. } => None,
@@ -91,12 +117,12 @@ pub fn say(context: &Context, stop: &Stop, kernel: &[String]) {
             consoles.say("No disk of this machine was changed.");
             consoles.sentinel("REFUSED", &[("reason", refusal.slug)]);
         }
-        Stop::Failed { step, error } => {
+        Stop::Failed { step, error, left } => {
             consoles.say(format!("The installation failed while it was {step}: {}", error.chain()));
             for line in kernel {
                 consoles.say(format!("The kernel said: {line}"));
             }
-            consoles.say("The target disk is half written. Nothing else was touched.");
+            consoles.say(left.words());
             consoles.say(format!("What to do: {}", after_failure(error, kernel)));
             consoles.sentinel("FAILED", &[("step", step)]);
         }

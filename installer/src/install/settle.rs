@@ -13,7 +13,7 @@ use super::keep;
 use super::medium::Medium;
 use super::plan::{Ask, Plan, matching, plan};
 use super::progress::Bar;
-use super::refusal::{Refusal, Stop};
+use super::refusal::{Left, Refusal, Stop};
 use super::summary;
 use super::tpm;
 use super::variant::{self, Fitting};
@@ -66,7 +66,11 @@ struct Ground<'m> {
 
 /// A step was taken before those that it builds on: a defect, said as one.
 fn early(step: &'static str) -> Stop {
-    Stop::Failed { step, error: Error::Words("it was not yet settled what to install".into()) }
+    Stop::Failed {
+        step,
+        error: Error::Words("it was not yet settled what to install".into()),
+        left: Left::Untouched,
+    }
 }
 
 impl Attempt<'_> {
